@@ -31,9 +31,12 @@ pub use command::Cancel;
 pub use describe::describe;
 pub use error::{Error, Result};
 pub use identity::BundleIdentity;
-pub use manifest::{Difference, Engine, Java, Manifest, MavenArtifact, Overlay, Placement, Python, Sdist, Versions, Wheel, WheelFile};
+pub use manifest::{
+    Difference, Engine, Java, Manifest, MavenArtifact, Overlay, Placement, Python, Sdist, Versions, Wheel,
+    WheelFile,
+};
 pub use pattern::Pattern;
-pub use progress::{PhaseText, Phase, PlainProgress, Progress, Silent, TerminalProgress};
+pub use progress::{Phase, PhaseText, PlainProgress, Progress, Silent, TerminalProgress};
 pub use python::{PythonRequirement, PythonVersion};
 pub use target::{Arch, Target};
 pub use verify::{BundleInfo, verify};
