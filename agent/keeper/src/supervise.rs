@@ -1,0 +1,259 @@
+//! The keeper's own life: start the worker, wait, kill what it leaves, record how it ended.
+//!
+//! Whatever happens after the lock on the `launch` file is taken ends in an `exit.json`. The agent may die at any
+//! moment: nothing here waits for it. Later, a lease's deadline is one more thing to wait for in [`wait_for_end`].
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::prctl::set_child_subreaper;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::unistd::{Pid, close, dup2_stdout, setsid};
+
+use crate::child::{self, KEEPER_PID_VARIABLE};
+use crate::durable::replace_file;
+use crate::groups::{self, Counters};
+use crate::launch::LaunchPlan;
+use crate::record::{Outcome, Running};
+use crate::step::{DuringStep, StepFailed};
+use crate::{EXIT_FILE, KEEPER_FILE, LAUNCH_FILE, system};
+
+/// Line written to standard output once `keeper.json` is in place.
+pub const RUNNING_LINE: &str = "running\n";
+/// Line written to standard output when `exit.json` is in place and the worker never ran.
+pub const ENDED_LINE: &str = "ended\n";
+
+/// Pause between rounds of killing, long enough for the killed to be gone in one or two.
+const KILL_PAUSE: Duration = Duration::from_millis(1);
+/// Pause before another try to record an outcome that the disk refused.
+const RECORD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the worker of `worker_dir` from its start to its recorded end.
+///
+/// # Errors
+/// Only when there is nothing to keep: no `launch` file, another keeper holds it, or the directory has an outcome.
+pub fn run(worker_dir: &Path) -> Result<(), StepFailed> {
+    close_inherited_files();
+    let _lock = lock(worker_dir)?;
+    let outcome = match start(worker_dir) {
+        Ok((mut worker, plan)) => {
+            tell_agent(RUNNING_LINE);
+            let status = wait_for_end(&mut worker);
+            clear(&plan.kill_cgroups);
+            ended(status, Counters::read(&plan.cgroup_procs))
+        }
+        Err(failure) => Outcome { launch_error: Some(failure.to_string()), ..Outcome::default() },
+    };
+    let outcome = Outcome {
+        ended_at_boottime_ns: system::boottime_ns(),
+        ended_at_unix_ms: system::unix_ms(),
+        ..outcome
+    };
+    record(worker_dir, &outcome)?;
+    tell_agent(ENDED_LINE);
+    Ok(())
+}
+
+/// Closes what was passed on by mistake: a keeper lives long and must not keep foreign files or sockets open.
+fn close_inherited_files() {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")
+        .map(|entries| {
+            entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+        })
+        .unwrap_or_default();
+    for number in open.into_iter().filter(|&number| number > 2) {
+        // The handle of the listing itself is among them and already closed.
+        let _ = close(number);
+    }
+}
+
+/// Takes the worker directory for this keeper alone, until its death. The lock also tells a restarted agent that a
+/// keeper is about to start a worker that has no record yet.
+fn lock(worker_dir: &Path) -> Result<Flock<File>, StepFailed> {
+    let path = worker_dir.join(LAUNCH_FILE);
+    let step = || format!("locking {}", path.display());
+    let file = File::open(&path).during(step)?;
+    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno).during(step)?;
+    // An agent that gave this start up has removed the file under the lock.
+    if lock.metadata().during(step)?.nlink() == 0 {
+        return Err(StepFailed::new(step(), Errno::ENOENT));
+    }
+    if worker_dir.join(EXIT_FILE).exists() {
+        return Err(StepFailed::new(format!("starting in {}", worker_dir.display()), Errno::EEXIST));
+    }
+    Ok(lock)
+}
+
+/// Starts the worker and records that it runs; on an error nothing of it is left.
+fn start(worker_dir: &Path) -> Result<(Child, LaunchPlan), StepFailed> {
+    // Blocked rather than ignored: the child starts with an empty mask, whereas ignoring would be inherited.
+    let ignored: SigSet =
+        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
+    ignored.thread_block().during(|| "blocking signals")?;
+    match setsid() {
+        Ok(_) | Err(Errno::EPERM) => {} // EPERM: it leads its own group already.
+        Err(errno) => return Err(StepFailed::new("starting a session", errno)),
+    }
+    set_child_subreaper(true).during(|| "becoming the reaper of descendants")?;
+    let plan = child::read_plan(worker_dir)?;
+    let mut child = spawn(worker_dir)?;
+    let pid = Pid::from_raw(child.id().cast_signed());
+    let started = launch_report(&mut child).and_then(|()| record_running(worker_dir, pid));
+    if let Err(failure) = started {
+        let _ = kill(pid, Signal::SIGKILL);
+        clear(&plan.kill_cgroups);
+        return Err(failure);
+    }
+    Ok((child, plan))
+}
+
+fn spawn(worker_dir: &Path) -> Result<Child, StepFailed> {
+    // This program's own file, even if an upgrade has replaced it meanwhile.
+    Command::new("/proc/self/exe")
+        .arg("--child")
+        .arg(worker_dir)
+        .env(KEEPER_PID_VARIABLE, std::process::id().to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .during(|| "starting the worker's process")
+}
+
+/// Waits until the child has become the worker (silence) or says why it could not.
+fn launch_report(child: &mut Child) -> Result<(), StepFailed> {
+    let mut complaint = String::new();
+    let step = || "starting the worker";
+    child.stdout.take().expect("a piped stdout").read_to_string(&mut complaint).during(step)?;
+    if complaint.is_empty() { Ok(()) } else { Err(StepFailed::new(step(), io::Error::other(complaint))) }
+}
+
+fn record_running(worker_dir: &Path, child: Pid) -> Result<(), StepFailed> {
+    let pid = std::process::id().cast_signed();
+    let step = || format!("recording the start in {}", worker_dir.display());
+    let running = Running {
+        pid,
+        start_ticks: system::start_ticks(pid).during(step)?,
+        child_pid: child.as_raw(),
+        child_start_ticks: system::start_ticks(child.as_raw()).during(step)?,
+        boot_id: system::boot_id().during(step)?,
+        started_at_boottime_ns: system::boottime_ns(),
+    };
+    replace_file(worker_dir, KEEPER_FILE, running.to_json().as_bytes()).during(step)
+}
+
+/// Tells the agent, if it is still there, and then lets go of the pipe when there is nothing more to say.
+fn tell_agent(line: &str) {
+    let _ = io::stdout().write_all(line.as_bytes()).and_then(|()| io::stdout().flush());
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = dup2_stdout(null);
+    }
+}
+
+/// Waits for the worker's first process, reaping descendants that lost their own parent.
+///
+/// Looks without reaping first and leaves the worker's status to the standard library: nix has no name for real-time
+/// signals and would lose which process died of one.
+fn wait_for_end(worker: &mut Child) -> ExitStatus {
+    let worker_pid = Pid::from_raw(worker.id().cast_signed());
+    loop {
+        let _ = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
+        if let Some(status) = worker.try_wait().expect("the worker is this process's child until waited for")
+        {
+            return status;
+        }
+        for orphan in children().into_iter().filter(|&pid| pid != worker_pid) {
+            let _ = waitpid(orphan, Some(WaitPidFlag::WNOHANG));
+        }
+    }
+}
+
+/// Kills the groups' members and all descendants until none is left.
+///
+/// Unbounded on purpose: `exit.json` promises that the worker is no more.
+fn clear(groups: &[PathBuf]) {
+    loop {
+        groups::kill_members(groups);
+        for pid in children() {
+            let _ = kill(pid, Signal::SIGKILL);
+        }
+        if reap_all() == Descendants::None && groups::are_empty(groups) {
+            return;
+        }
+        sleep(KILL_PAUSE);
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Descendants {
+    None,
+    Some,
+}
+
+fn reap_all() -> Descendants {
+    loop {
+        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+            Err(Errno::ECHILD) => return Descendants::None,
+            Ok(WaitStatus::StillAlive) => return Descendants::Some,
+            _ => {}
+        }
+    }
+}
+
+/// Lists this process's children; orphaned descendants are among them, as it is their reaper.
+fn children() -> Vec<Pid> {
+    let pid = std::process::id();
+    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let text = listed.unwrap_or_else(|_| children_by_search(pid));
+    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect()
+}
+
+/// Finds children on a kernel without the `children` file.
+fn children_by_search(parent: u32) -> String {
+    let parent = format!("PPid:\t{parent}");
+    let Ok(processes) = fs::read_dir("/proc") else { return String::new() };
+    let mut found = String::new();
+    for name in processes.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let is_child = name.bytes().all(|byte| byte.is_ascii_digit())
+            && fs::read_to_string(format!("/proc/{name}/status"))
+                .is_ok_and(|status| status.lines().any(|line| line == parent));
+        if is_child {
+            found.push_str(&name);
+            found.push(' ');
+        }
+    }
+    found
+}
+
+fn ended(status: ExitStatus, counters: Counters) -> Outcome {
+    Outcome {
+        exit_code: status.code(),
+        signal: status.signal(),
+        oom_killed: counters.oom_kills.unwrap_or(0) > 0,
+        memory_peak_bytes: counters.memory_peak_bytes,
+        cpu_usec: counters.cpu_usec,
+        ..Outcome::default()
+    }
+}
+
+/// Writes `exit.json`, however long the disk refuses it; an outcome without a directory has no reader.
+fn record(worker_dir: &Path, outcome: &Outcome) -> Result<(), StepFailed> {
+    loop {
+        match replace_file(worker_dir, EXIT_FILE, outcome.to_json().as_bytes()) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(StepFailed::new(format!("recording the end in {}", worker_dir.display()), error));
+            }
+            Err(_) => sleep(RECORD_PAUSE),
+        }
+    }
+}
