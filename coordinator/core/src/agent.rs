@@ -1,0 +1,47 @@
+//! An agent as the coordinator sees it: what its host offers and whether it is in contact.
+
+use hearth_types::{AgentId, Architecture, Timestamp, WorkerSize};
+use serde::{Deserialize, Serialize};
+
+/// Contact with an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Contact {
+    /// Its stream is open.
+    Attached,
+    /// Its stream is closed since then; its workers are presumed to run.
+    Detached {
+        /// When contact was lost.
+        since: Timestamp,
+    },
+    /// It was away too long: its workers were given up.
+    Lost,
+}
+
+/// An agent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its identifier, from its certificate.
+    pub id: AgentId,
+    /// Its host's name.
+    pub host_name: String,
+    /// Its host's architecture.
+    pub architecture: Architecture,
+    /// What it offers to workers.
+    pub offered: WorkerSize,
+    /// Address at which its workers reach each other.
+    pub worker_address: String,
+    /// Major versions of the JDKs it has.
+    pub java: Vec<u32>,
+    /// Whether it is in contact.
+    pub contact: Contact,
+}
+
+impl Agent {
+    /// Whether new workers may be placed on it.
+    pub const fn takes_workers(&self) -> bool {
+        match self.contact {
+            Contact::Attached => true,
+            Contact::Detached { .. } | Contact::Lost => false,
+        }
+    }
+}

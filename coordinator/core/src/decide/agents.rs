@@ -1,0 +1,123 @@
+//! Decisions about agents: contact, loss, and what is owed when one comes back; and every deadline.
+
+use super::Turn;
+use crate::agent::{Agent, Contact};
+use crate::command::{Change, Effect, Reply, Report};
+use crate::job_run::{CancelCause, JobRun};
+use crate::worker::{Exit, Role, Worker, WorkerState};
+use crate::world::LOST_AFTER;
+use hearth_types::{AgentId, ApplicationId, WorkerId};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long a timed-out driver may take to end by itself.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
+
+impl Turn<'_> {
+    pub(super) fn agent_attached(&mut self, agent: Agent, reports: Vec<Report>) -> Reply {
+        let id = agent.id.clone();
+        self.change(Change::Agent(Agent { contact: Contact::Attached, ..agent }));
+        let reported: BTreeSet<WorkerId> = reports.iter().map(|report| report.worker.clone()).collect();
+        for report in reports {
+            self.worker_reported(&id, report);
+        }
+        let unreported: Vec<Worker> =
+            self.world.workers_on(&id).filter(|worker| !reported.contains(&worker.id)).cloned().collect();
+        for worker in unreported {
+            match worker.state {
+                WorkerState::Assigned => {
+                    if let Some(order) = self.start_order(&worker) {
+                        self.effects.push(Effect::Start(order));
+                    } else {
+                        self.worker_ended(worker, &Exit::lost("it was no longer wanted"));
+                    }
+                }
+                WorkerState::Preparing | WorkerState::Running | WorkerState::Stopping { .. } => {
+                    let reason = format!("agent {id} no longer knows the worker");
+                    self.worker_ended(worker, &Exit::lost(reason));
+                }
+                WorkerState::Ended { .. } => {}
+            }
+        }
+        self.repeat_run_orders(&id);
+        Self::done()
+    }
+
+    /// An executor's agent may have missed that its driver registered.
+    fn repeat_run_orders(&mut self, agent: &AgentId) {
+        let executors: Vec<Worker> = self
+            .world
+            .workers_on(agent)
+            .filter(|worker| worker.serves() && worker.role != Role::Driver)
+            .filter(|worker| self.world.run(&worker.run).is_some_and(|run| run.app.is_some()))
+            .cloned()
+            .collect();
+        for worker in executors {
+            if let Some(order) = self.start_order(&worker) {
+                self.effects.push(Effect::Run(order));
+            }
+        }
+    }
+
+    pub(super) fn agent_detached(&mut self, id: &AgentId) -> Reply {
+        if let Some(agent) = self.world.agent(id)
+            && agent.contact == Contact::Attached
+        {
+            let contact = Contact::Detached { since: self.now };
+            self.change(Change::Agent(Agent { contact, ..agent.clone() }));
+        }
+        Self::done()
+    }
+
+    pub(super) fn time_passed(&mut self) -> Reply {
+        self.lose_agents();
+        self.time_out_runs();
+        self.stop_idle_applications();
+        Self::done()
+    }
+
+    fn lose_agents(&mut self) {
+        let now = self.now;
+        let lost: Vec<Agent> = self
+            .world
+            .agents()
+            .filter(|agent| match agent.contact {
+                Contact::Detached { since } => since.plus(LOST_AFTER) <= now,
+                Contact::Attached | Contact::Lost => false,
+            })
+            .cloned()
+            .collect();
+        for agent in lost {
+            let id = agent.id.clone();
+            self.change(Change::Agent(Agent { contact: Contact::Lost, ..agent }));
+            let workers: Vec<Worker> = self.world.workers_on(&id).cloned().collect();
+            for worker in workers {
+                let reason = format!("host of agent {id} was out of contact for {} s", LOST_AFTER.as_secs());
+                self.worker_ended(worker, &Exit::lost(reason));
+            }
+        }
+    }
+
+    fn time_out_runs(&mut self) {
+        let now = self.now;
+        let due: Vec<JobRun> =
+            self.world.runs().filter(|run| run.times_out_at().is_some_and(|at| at <= now)).cloned().collect();
+        for run in due {
+            self.cancel(run, CancelCause::TimedOut, TIMEOUT_GRACE);
+        }
+    }
+
+    fn stop_idle_applications(&mut self) {
+        let now = self.now;
+        let idle: Vec<ApplicationId> = self
+            .world
+            .applications()
+            .filter(|application| application.auto_stop_at().is_some_and(|at| at <= now))
+            .filter(|application| self.world.runs_of(&application.id).next().is_none())
+            .map(|application| application.id.clone())
+            .collect();
+        for id in idle {
+            self.auto_stop(&id);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Decisions about applications (guide:1185-1342).
+
+use super::Turn;
+use crate::application::{Application, ApplicationEvent, next_state};
+use crate::command::{Change, ClientToken, Refusal, Reply};
+use hearth_types::{ApplicationId, ApplicationState};
+use serde_json::Value;
+
+impl Turn<'_> {
+    pub(super) fn create_application(
+        &mut self,
+        application: Application,
+        document: Value,
+        token: ClientToken,
+    ) -> Result<Reply, Refusal> {
+        if let Some(resource) = self.made_by(&token)? {
+            let id = ApplicationId::new(resource).expect("a stored resource is an application id");
+            return Ok(Reply::Application(id));
+        }
+        let id = application.id.clone();
+        self.put_application(application);
+        self.change(Change::ApplicationDocument { id: id.clone(), document });
+        self.change(Change::Token { token, resource: id.to_string() });
+        Ok(Reply::Application(id))
+    }
+
+    pub(super) fn start_application(&mut self, id: &ApplicationId) -> Result<Reply, Refusal> {
+        self.move_application(id, ApplicationEvent::Start, "")
+    }
+
+    pub(super) fn stop_application(&mut self, id: &ApplicationId) -> Result<Reply, Refusal> {
+        self.known(id)?;
+        let active = self.world.runs_of(id).count();
+        if active > 0 {
+            return Err(Refusal::ActiveJobRuns { id: id.clone(), active });
+        }
+        self.move_application(id, ApplicationEvent::Stop, "")
+    }
+
+    pub(super) fn delete_application(&mut self, id: &ApplicationId) -> Result<Reply, Refusal> {
+        self.move_application(id, ApplicationEvent::Delete, "")
+    }
+
+    /// Stops an application that has been idle for longer than it may (guide:1312).
+    pub(super) fn auto_stop(&mut self, id: &ApplicationId) {
+        let details = "AUTO_STOPPING: the application was idle.";
+        let stopped = self.move_application(id, ApplicationEvent::Stop, details);
+        debug_assert!(stopped.is_ok(), "only started applications are due for auto-stop");
+    }
+
+    pub(super) fn known(&self, id: &ApplicationId) -> Result<&Application, Refusal> {
+        self.world.application(id).ok_or_else(|| Refusal::NoApplication(id.clone()))
+    }
+
+    fn move_application(
+        &mut self,
+        id: &ApplicationId,
+        event: ApplicationEvent,
+        details: &str,
+    ) -> Result<Reply, Refusal> {
+        let application = self.known(id)?;
+        let state = next_state(application.state, event)
+            .map_err(|wrong| Refusal::WrongState { id: id.clone(), state: wrong.0 })?;
+        if state != application.state {
+            let mut application = application.clone();
+            application.state = state;
+            details.clone_into(&mut application.details);
+            application.updated_at = self.now;
+            application.idle_since = self.now;
+            self.put_application(application);
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Starts an application for a job run if it is not started yet, when it may be.
+    pub(super) fn start_for_job_run(&mut self, id: &ApplicationId) -> Result<(), Refusal> {
+        let application = self.known(id)?;
+        match application.state {
+            ApplicationState::Started | ApplicationState::Starting => Ok(()),
+            ApplicationState::Created | ApplicationState::Stopped if application.auto_start => {
+                self.start_application(id).map(|_| ())
+            }
+            ApplicationState::Created | ApplicationState::Stopped => Err(Refusal::AutoStartOff(id.clone())),
+            ApplicationState::Creating | ApplicationState::Stopping | ApplicationState::Terminated => {
+                Err(Refusal::WrongState { id: id.clone(), state: application.state })
+            }
+        }
+    }
+}

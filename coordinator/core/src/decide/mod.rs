@@ -1,0 +1,114 @@
+//! Decides a command: checks it against the world, changes the world, and says what must be stored, done and answered.
+//!
+//! A refusal changes nothing. The world is changed at once so that the next command of the same batch sees it; whoever
+//! fails to store the changes must throw the world away and rebuild it from the store.
+
+mod agents;
+mod applications;
+mod outcomes;
+mod placing;
+mod runs;
+mod workers;
+
+use crate::application::Application;
+use crate::command::{Change, ClientToken, Command, Decision, Effect, Refusal, Reply, StartOrder};
+use crate::job_run::JobRun;
+use crate::release::ReleaseState;
+use crate::worker::Worker;
+use crate::world::World;
+use hearth_types::Timestamp;
+
+/// Decides one command.
+pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
+    let mut turn = Turn { world, now, changes: Vec::new(), effects: Vec::new() };
+    let reply = match command {
+        Command::CreateApplication { application, document, token } => {
+            turn.create_application(application, document, token)?
+        }
+        Command::StartApplication(id) => turn.start_application(&id)?,
+        Command::StopApplication(id) => turn.stop_application(&id)?,
+        Command::DeleteApplication(id) => turn.delete_application(&id)?,
+        Command::StartJobRun { id, application, spec, document, token } => {
+            turn.start_job_run(id, &application, spec, document, token)?
+        }
+        Command::CancelJobRun { application, run, cause, grace } => {
+            turn.cancel_job_run(&application, &run, cause, grace)?
+        }
+        Command::AgentAttached { agent, reports } => turn.agent_attached(agent, reports),
+        Command::AgentDetached(id) => turn.agent_detached(&id),
+        Command::WorkerReported { agent, report } => turn.worker_reported(&agent, report),
+        Command::DriverSaid { agent, worker, launch, word } => {
+            turn.driver_said(&agent, &worker, launch, word)
+        }
+        Command::ReleaseIs(release) => turn.release_is(release),
+        Command::Place { plan, ids } => turn.place(plan, ids),
+        Command::TimePassed => turn.time_passed(),
+    };
+    Ok(Decision { changes: turn.changes, effects: turn.effects, reply })
+}
+
+/// Effects that a restarted coordinator owes. All that concerns agents is derived when they attach.
+pub fn owed_effects(world: &World) -> Vec<Effect> {
+    world
+        .releases()
+        .filter(|release| matches!(release.state, ReleaseState::Building { .. }))
+        .map(|release| Effect::BuildRelease(release.label.clone()))
+        .collect()
+}
+
+/// One command being decided.
+struct Turn<'a> {
+    world: &'a mut World,
+    now: Timestamp,
+    changes: Vec<Change>,
+    effects: Vec<Effect>,
+}
+
+impl Turn<'_> {
+    fn change(&mut self, change: Change) {
+        self.world.apply(&change);
+        self.changes.push(change);
+    }
+
+    fn put_run(&mut self, run: JobRun) {
+        self.change(Change::JobRun(run));
+    }
+
+    fn put_worker(&mut self, worker: Worker) {
+        self.change(Change::Worker(worker));
+    }
+
+    fn put_application(&mut self, application: Application) {
+        self.change(Change::Application(application));
+    }
+
+    /// What an earlier request under the same token made, or a refusal if that one asked for something else.
+    fn made_by(&self, token: &ClientToken) -> Result<Option<String>, Refusal> {
+        match self.world.token(token) {
+            Some(used) if used.digest == token.digest => Ok(Some(used.resource.clone())),
+            Some(_) => Err(Refusal::TokenReused(token.token.clone())),
+            None => Ok(None),
+        }
+    }
+
+    /// Everything an agent must know to start a worker; nothing if its run or release is gone meanwhile.
+    fn start_order(&self, worker: &Worker) -> Option<Box<StartOrder>> {
+        let run = self.world.run(&worker.run)?;
+        let release = self.world.release(&run.spec.release)?;
+        match &release.state {
+            ReleaseState::Ready { sha256, java_major, java_module_options } => Some(Box::new(StartOrder {
+                worker: worker.clone(),
+                spec: run.spec.clone(),
+                app: run.app.clone(),
+                bundle_sha256: sha256.clone(),
+                java_major: *java_major,
+                java_module_options: java_module_options.clone(),
+            })),
+            ReleaseState::Building { .. } | ReleaseState::Failed { .. } => None,
+        }
+    }
+
+    fn done() -> Reply {
+        Reply::Done
+    }
+}

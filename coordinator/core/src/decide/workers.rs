@@ -1,0 +1,242 @@
+//! Decisions about workers: what agents report of them and what drivers ask.
+
+use super::{Turn, outcomes};
+use crate::command::{DriverWord, Effect, News, Reply, Report, ReportState};
+use crate::job_run::{JobRun, Outcome, RunPhase};
+use crate::worker::{Exit, Role, StopCause, Worker, WorkerState};
+use hearth_types::{AgentId, JobRunId, Launch, WorkerId};
+use std::time::Duration;
+
+impl Turn<'_> {
+    pub(super) fn worker_reported(&mut self, agent: &AgentId, report: Report) -> Reply {
+        match self.world.worker(&report.worker).cloned() {
+            None => self.unknown_worker_reported(agent, report),
+            // Only the agent a worker was placed on has a say about it.
+            Some(worker) if worker.agent != *agent || worker.launch != report.launch => {}
+            Some(worker) => match report.state {
+                ReportState::Preparing { step } => self.worker_prepares(worker, &step),
+                ReportState::Running => self.worker_runs(worker),
+                ReportState::Ended(exit) => self.worker_ended(worker, &exit),
+            },
+        }
+        Self::done()
+    }
+
+    /// Its end was recorded before, or it is a leftover of a world that no longer exists.
+    fn unknown_worker_reported(&mut self, agent: &AgentId, report: Report) {
+        let (agent, worker) = (agent.clone(), report.worker);
+        self.effects.push(match report.state {
+            ReportState::Ended(_) => Effect::Forget { agent, worker },
+            ReportState::Preparing { .. } | ReportState::Running => {
+                Effect::Stop { agent, worker, launch: report.launch, grace: Duration::ZERO }
+            }
+        });
+    }
+
+    fn worker_prepares(&mut self, mut worker: Worker, step: &str) {
+        match worker.state {
+            WorkerState::Assigned | WorkerState::Preparing => {
+                if worker.role == Role::Driver && !step.is_empty() {
+                    let details = format!("Preparing the driver: {step}.");
+                    self.edit_run(&worker.run, worker.launch, |run| run.details = details);
+                }
+                if worker.state == WorkerState::Assigned {
+                    worker.state = WorkerState::Preparing;
+                    self.put_worker(worker);
+                }
+            }
+            WorkerState::Stopping { grace_ms, .. } => self.owe_stop(&worker, grace_ms),
+            WorkerState::Running | WorkerState::Ended { .. } => {}
+        }
+    }
+
+    fn worker_runs(&mut self, mut worker: Worker) {
+        match worker.state {
+            WorkerState::Assigned | WorkerState::Preparing => {
+                worker.state = WorkerState::Running;
+                worker.started_at = Some(self.now);
+                self.put_worker(worker.clone());
+                match &worker.role {
+                    Role::Driver => self.driver_runs(&worker),
+                    Role::Executor { executor, .. } => {
+                        let host = self
+                            .world
+                            .agent(&worker.agent)
+                            .map_or_else(String::new, |agent| agent.worker_address.clone());
+                        self.tell_driver(&worker, News::Launched { executor: *executor, host });
+                    }
+                }
+            }
+            WorkerState::Stopping { grace_ms, .. } => self.owe_stop(&worker, grace_ms),
+            WorkerState::Running | WorkerState::Ended { .. } => {}
+        }
+    }
+
+    fn driver_runs(&mut self, worker: &Worker) {
+        let (now, driver) = (self.now, worker.id.clone());
+        self.edit_run(&worker.run, worker.launch, |run| {
+            if let RunPhase::Scheduled { .. } = run.phase {
+                run.phase = RunPhase::Running { driver };
+                run.details = String::new();
+                run.updated_at = now;
+                run.started_at.get_or_insert(now);
+            }
+        });
+    }
+
+    fn owe_stop(&mut self, worker: &Worker, grace_ms: u32) {
+        self.effects.push(Effect::Stop {
+            agent: worker.agent.clone(),
+            worker: worker.id.clone(),
+            launch: worker.launch,
+            grace: Duration::from_millis(u64::from(grace_ms)),
+        });
+    }
+
+    pub(super) fn worker_ended(&mut self, mut worker: Worker, exit: &Exit) {
+        let was_told = matches!(worker.state, WorkerState::Stopping { .. });
+        worker.state = WorkerState::Ended { at: self.now };
+        self.put_worker(worker.clone());
+        self.effects.push(Effect::Forget { agent: worker.agent.clone(), worker: worker.id.clone() });
+        match &worker.role {
+            Role::Driver => self.driver_ended(&worker, exit),
+            Role::Executor { executor, .. } => {
+                let (blame, reason) = outcomes::of_executor(exit, &worker);
+                let news = News::Exited {
+                    executor: *executor,
+                    code: exit.spark_code(),
+                    caused_by_app: blame && !was_told,
+                    reason,
+                };
+                self.tell_driver(&worker, news);
+            }
+        }
+        self.finish_cancelling(&worker.run);
+    }
+
+    fn driver_ended(&mut self, worker: &Worker, exit: &Exit) {
+        let Some(run) = self.world.run(&worker.run).filter(|run| run.launch == worker.launch).cloned() else {
+            return; // It drove an attempt that was already replaced or ended.
+        };
+        match run.phase {
+            RunPhase::Scheduled { .. } | RunPhase::Running { .. } => {
+                let (outcome, details) = outcomes::of_driver(exit, worker);
+                if outcome == Outcome::Failed && run.launch.attempt < run.spec.max_attempts {
+                    self.next_attempt(run, &details);
+                } else {
+                    self.end_run(run, outcome, details);
+                }
+            }
+            // A driver that had ended well before the wish to cancel reached it still counts as cancelled: the user was told so.
+            RunPhase::Cancelling { .. } => self.stop_workers_of(&worker.run, Duration::ZERO),
+            RunPhase::Submitted | RunPhase::Queued | RunPhase::Pending | RunPhase::Ended { .. } => {}
+        }
+    }
+
+    fn next_attempt(&mut self, mut run: JobRun, why: &str) {
+        let id = run.id.clone();
+        run.launch = Launch { attempt: run.launch.attempt + 1, launch: 1 };
+        run.phase = RunPhase::Pending;
+        run.details = format!("Attempt {} follows. {why}", run.launch.attempt);
+        run.app = None;
+        run.targets = Vec::new();
+        run.next_executor = 1;
+        run.updated_at = self.now;
+        self.put_run(run);
+        self.stop_workers_of(&id, Duration::ZERO);
+    }
+
+    /// Tells the current driver about one of its executors.
+    fn tell_driver(&mut self, executor: &Worker, news: News) {
+        let Some(run) = self.world.run(&executor.run).filter(|run| run.launch == executor.launch) else {
+            return;
+        };
+        let Some(driver) = run.driver().and_then(|id| self.world.worker(id)) else { return };
+        let (agent, driver) = (driver.agent.clone(), driver.id.clone());
+        self.effects.push(Effect::News { agent, driver, launch: executor.launch, news });
+    }
+
+    pub(super) fn driver_said(
+        &mut self,
+        agent: &AgentId,
+        worker: &WorkerId,
+        launch: Launch,
+        word: DriverWord,
+    ) -> Reply {
+        let current = self.world.worker(worker).is_some_and(|worker| {
+            worker.agent == *agent && worker.launch == launch && worker.role == Role::Driver
+        });
+        let run = self
+            .world
+            .runs()
+            .find(|run| current && run.launch == launch && run.driver() == Some(worker))
+            .map(|run| run.id.clone());
+        let Some(run) = run else { return Self::done() };
+        match word {
+            DriverWord::Registered(app) => {
+                self.edit_run(&run, launch, |run| run.app = Some(app));
+                self.start_waiting_executors(&run);
+            }
+            DriverWord::Wants(targets) => self.edit_run(&run, launch, |run| run.targets = targets),
+            DriverWord::GivesBack(executors) => self.give_back(&run, launch, &executors),
+            DriverWord::Unregistered => {
+                self.edit_run(&run, launch, |run| {
+                    run.targets = run
+                        .targets
+                        .iter()
+                        .cloned()
+                        .map(|p| crate::job_run::ExecutorProfile { count: 0, ..p })
+                        .collect();
+                });
+                let all = self.executors_of(&run, launch, |_| true);
+                for id in all {
+                    self.stop_worker(&id, StopCause::GivenBack, Duration::ZERO);
+                }
+            }
+        }
+        Self::done()
+    }
+
+    /// Executors prepared beside their driver can be told now where it listens.
+    fn start_waiting_executors(&mut self, run: &JobRunId) {
+        let waiting: Vec<Worker> = self
+            .world
+            .workers_of(run)
+            .filter(|worker| worker.serves() && worker.role != Role::Driver)
+            .cloned()
+            .collect();
+        for worker in waiting {
+            if let Some(order) = self.start_order(&worker) {
+                self.effects.push(Effect::Run(order));
+            }
+        }
+    }
+
+    fn give_back(&mut self, run: &JobRunId, launch: Launch, executors: &[u32]) {
+        for id in self.executors_of(run, launch, |executor| executors.contains(&executor)) {
+            self.stop_worker(&id, StopCause::GivenBack, Duration::ZERO);
+        }
+    }
+
+    fn executors_of(&self, run: &JobRunId, launch: Launch, wanted: impl Fn(u32) -> bool) -> Vec<WorkerId> {
+        self.world
+            .workers_of(run)
+            .filter(|worker| worker.launch == launch)
+            .filter(|worker| match worker.role {
+                Role::Executor { executor, .. } => wanted(executor),
+                Role::Driver => false,
+            })
+            .map(|worker| worker.id.clone())
+            .collect()
+    }
+
+    /// Changes the current launch of a job run, if `edit` really changes something.
+    fn edit_run(&mut self, id: &JobRunId, launch: Launch, edit: impl FnOnce(&mut JobRun)) {
+        let Some(before) = self.world.run(id).filter(|run| run.launch == launch) else { return };
+        let mut after = before.clone();
+        edit(&mut after);
+        if after != *before {
+            self.put_run(after);
+        }
+    }
+}

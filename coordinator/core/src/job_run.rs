@@ -1,0 +1,242 @@
+//! A job run with its attempts: one accepted `StartJobRun` on its way to exactly one final state (promises P3, P4).
+
+use hearth_types::{
+    ApplicationId, Architecture, JobRunId, JobRunState, Launch, ReleaseLabel, Timestamp, WorkerId, WorkerSize,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How one kind of process of a job run is started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ProcessSpec {
+    /// The worker it gets.
+    pub size: WorkerSize,
+    /// JVM heap in MiB.
+    pub heap_mib: u64,
+    /// Further JVM options.
+    pub java_options: Vec<String>,
+    /// Arguments of the engine's own entry point.
+    pub args: Vec<String>,
+    /// System properties set before the engine starts.
+    pub properties: BTreeMap<String, String>,
+    /// Environment variables added to the worker's own.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What was accepted: everything needed to launch, fixed at submission.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunSpec {
+    /// The runtime role's ARN.
+    pub role_arn: String,
+    /// Session policies narrowing the role, as JSON documents.
+    pub session_policies: Vec<String>,
+    /// Release the job runs on.
+    pub release: ReleaseLabel,
+    /// Architecture of its workers.
+    pub architecture: Architecture,
+    /// The driver.
+    pub driver: ProcessSpec,
+    /// Disk of an executor in GiB; its other sizes come with the engine's request.
+    pub executor_disk_gib: u64,
+    /// How many executors the job surely wants at first: prepared beside the driver, not after it.
+    pub initial_executors: u32,
+    /// An executor of the default resource profile.
+    pub executor: ProcessSpec,
+    /// Cores the engine gives an executor of the default profile.
+    pub executor_cores: u32,
+    /// Where the user wants the logs, without trailing slash.
+    pub log_uri: Option<String>,
+    /// Whether managed storage keeps a copy.
+    pub managed_logs: bool,
+    /// How long the run may take; absent for no limit.
+    pub timeout: Option<Duration>,
+    /// Tries in all, at least 1.
+    pub max_attempts: u32,
+}
+
+/// Why a job run is being ended before its driver ended by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CancelCause {
+    /// `CancelJobRun`.
+    Requested,
+    /// Its execution timeout passed.
+    TimedOut,
+    /// hearth itself is being stopped (`hearth up` at its end).
+    Shutdown,
+}
+
+impl CancelCause {
+    /// The sentence for `stateDetails`.
+    pub fn details(&self, timeout: Option<Duration>) -> String {
+        match self {
+            Self::Requested => "Job run was cancelled by request.".to_owned(),
+            Self::TimedOut => format!(
+                "Job run exceeded its execution timeout of {} minutes and was cancelled.",
+                timeout.map_or(0, |t| t.as_secs() / 60)
+            ),
+            Self::Shutdown => "Job run was cancelled because hearth was stopped.".to_owned(),
+        }
+    }
+}
+
+/// Where a job run is; each state carries what exists only in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RunPhase {
+    /// Durable, not yet looked at.
+    Submitted,
+    /// Waits because its application's concurrency is used up.
+    Queued,
+    /// Waits for a release or for capacity.
+    Pending,
+    /// Its driver has a place and is being prepared.
+    Scheduled {
+        /// The driver's worker.
+        driver: WorkerId,
+    },
+    /// Its driver runs.
+    Running {
+        /// The driver's worker.
+        driver: WorkerId,
+    },
+    /// Its workers are being ended.
+    Cancelling {
+        /// Why.
+        cause: CancelCause,
+        /// How long the driver may take to end by itself.
+        grace: Duration,
+    },
+    /// Ended; `outcome` never changes.
+    Ended {
+        /// How.
+        outcome: Outcome,
+    },
+}
+
+/// A job run's one end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The driver ended with exit code 0.
+    Success,
+    /// Anything else; the details say what.
+    Failed,
+    /// Ended on request and nothing of it is left.
+    Cancelled,
+}
+
+/// What a Spark driver told about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct DriverApp {
+    /// Spark's application id.
+    pub app_id: String,
+    /// Where executors register.
+    pub driver_url: String,
+    /// Port of the live UI on the driver's host; 0 for none.
+    pub ui_port: u16,
+    /// JVM options of executors.
+    pub executor_java_opts: Vec<String>,
+    /// Environment of executors.
+    pub executor_env: BTreeMap<String, String>,
+    /// Start-up configuration of executors, free of secrets.
+    pub executor_properties: BTreeMap<String, String>,
+}
+
+/// How many executors of one resource profile a driver wants.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutorProfile {
+    /// Spark's resource profile id.
+    pub profile_id: u32,
+    /// How many in all.
+    pub count: u32,
+    /// Cores each.
+    pub cores: u32,
+    /// Heap each, MiB.
+    pub heap_mib: u64,
+    /// Memory each in all, MiB.
+    pub total_mib: u64,
+}
+
+/// A job run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobRun {
+    /// Its identifier.
+    pub id: JobRunId,
+    /// The application it belongs to.
+    pub application: ApplicationId,
+    /// Where it is.
+    pub phase: RunPhase,
+    /// Why it is there, for people.
+    pub details: String,
+    /// The current driver launch: older ones are outdated.
+    pub launch: Launch,
+    /// What was accepted.
+    pub spec: Arc<RunSpec>,
+    /// The driver's word about itself, once it registered.
+    pub app: Option<DriverApp>,
+    /// The executors it wants.
+    pub targets: Vec<ExecutorProfile>,
+    /// The next executor id to give.
+    pub next_executor: u32,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub updated_at: Timestamp,
+    /// When its driver first ran.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl JobRun {
+    /// The state users see.
+    pub const fn state(&self) -> JobRunState {
+        match &self.phase {
+            RunPhase::Submitted => JobRunState::Submitted,
+            RunPhase::Queued => JobRunState::Queued,
+            RunPhase::Pending => JobRunState::Pending,
+            RunPhase::Scheduled { .. } => JobRunState::Scheduled,
+            RunPhase::Running { .. } => JobRunState::Running,
+            RunPhase::Cancelling { .. } => JobRunState::Cancelling,
+            RunPhase::Ended { outcome: Outcome::Success } => JobRunState::Success,
+            RunPhase::Ended { outcome: Outcome::Failed } => JobRunState::Failed,
+            RunPhase::Ended { outcome: Outcome::Cancelled } => JobRunState::Cancelled,
+        }
+    }
+
+    /// Whether it waits for its driver to be placed.
+    pub const fn waits_for_driver(&self) -> bool {
+        match self.phase {
+            RunPhase::Submitted | RunPhase::Queued | RunPhase::Pending => true,
+            RunPhase::Scheduled { .. }
+            | RunPhase::Running { .. }
+            | RunPhase::Cancelling { .. }
+            | RunPhase::Ended { .. } => false,
+        }
+    }
+
+    /// The worker of its current driver, if it has one.
+    pub const fn driver(&self) -> Option<&WorkerId> {
+        match &self.phase {
+            RunPhase::Scheduled { driver } | RunPhase::Running { driver } => Some(driver),
+            RunPhase::Submitted
+            | RunPhase::Queued
+            | RunPhase::Pending
+            | RunPhase::Cancelling { .. }
+            | RunPhase::Ended { .. } => None,
+        }
+    }
+
+    /// When its execution timeout passes.
+    pub fn times_out_at(&self) -> Option<Timestamp> {
+        match self.phase {
+            RunPhase::Running { .. } => Some(self.started_at?.plus(self.spec.timeout?)),
+            RunPhase::Submitted
+            | RunPhase::Queued
+            | RunPhase::Pending
+            | RunPhase::Scheduled { .. }
+            | RunPhase::Cancelling { .. }
+            | RunPhase::Ended { .. } => None,
+        }
+    }
+}

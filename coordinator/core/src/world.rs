@@ -1,0 +1,233 @@
+//! Everything the coordinator decides upon, in memory: rebuilt from the store at start, changed by [`World::apply`] alone.
+
+use crate::agent::{Agent, Contact};
+use crate::application::Application;
+use crate::command::{Change, ClientToken, Deadline};
+use crate::job_run::{JobRun, RunPhase};
+use crate::release::Release;
+use crate::worker::Worker;
+use hearth_types::{
+    AgentId, ApplicationId, ApplicationState, JobRunId, ReleaseLabel, Timestamp, WorkerId, WorkerSize,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// An agent out of contact for this long has lost its workers (design §9, `lost_after`).
+pub const LOST_AFTER: Duration = Duration::from_secs(600);
+
+/// What a client token made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenUse {
+    /// Digest of the payload it came with.
+    pub digest: String,
+    /// Identifier of what was made.
+    pub resource: String,
+}
+
+/// The coordinator's whole state: applications, active job runs, live workers, agents, releases, client tokens.
+///
+/// Ended job runs and ended workers are the store's alone.
+#[derive(Debug, Clone, Default)]
+pub struct World {
+    applications: BTreeMap<ApplicationId, Application>,
+    runs: BTreeMap<JobRunId, JobRun>,
+    workers: BTreeMap<WorkerId, Worker>,
+    agents: BTreeMap<AgentId, Agent>,
+    releases: BTreeMap<ReleaseLabel, Release>,
+    tokens: BTreeMap<(String, String), TokenUse>,
+    // Indexes, derived from the maps above.
+    booked: BTreeMap<AgentId, WorkerSize>,
+    held: BTreeMap<ApplicationId, WorkerSize>,
+    workers_of_run: BTreeMap<JobRunId, BTreeSet<WorkerId>>,
+    workers_of_agent: BTreeMap<AgentId, BTreeSet<WorkerId>>,
+    runs_of_application: BTreeMap<ApplicationId, BTreeSet<JobRunId>>,
+    waiting: BTreeSet<(Timestamp, JobRunId)>,
+}
+
+impl World {
+    /// An application, unless it does not exist or was deleted.
+    pub fn application(&self, id: &ApplicationId) -> Option<&Application> {
+        self.applications.get(id)
+    }
+
+    /// Every application.
+    pub fn applications(&self) -> impl Iterator<Item = &Application> {
+        self.applications.values()
+    }
+
+    /// An active job run.
+    pub fn run(&self, id: &JobRunId) -> Option<&JobRun> {
+        self.runs.get(id)
+    }
+
+    /// Every active job run, by id.
+    pub fn runs(&self) -> impl Iterator<Item = &JobRun> {
+        self.runs.values()
+    }
+
+    /// Job runs that wait for their driver, the longest waiting first.
+    pub fn waiting(&self) -> impl Iterator<Item = &JobRun> {
+        self.waiting.iter().filter_map(|(_, id)| self.runs.get(id))
+    }
+
+    /// Active job runs of an application.
+    pub fn runs_of(&self, application: &ApplicationId) -> impl Iterator<Item = &JobRun> {
+        self.runs_of_application.get(application).into_iter().flatten().filter_map(|id| self.runs.get(id))
+    }
+
+    /// A live worker.
+    pub fn worker(&self, id: &WorkerId) -> Option<&Worker> {
+        self.workers.get(id)
+    }
+
+    /// Every live worker, by id.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    /// Live workers of a job run, by id.
+    pub fn workers_of(&self, run: &JobRunId) -> impl Iterator<Item = &Worker> {
+        self.workers_of_run.get(run).into_iter().flatten().filter_map(|id| self.workers.get(id))
+    }
+
+    /// Live workers on an agent, by id.
+    pub fn workers_on(&self, agent: &AgentId) -> impl Iterator<Item = &Worker> {
+        self.workers_of_agent.get(agent).into_iter().flatten().filter_map(|id| self.workers.get(id))
+    }
+
+    /// An agent.
+    pub fn agent(&self, id: &AgentId) -> Option<&Agent> {
+        self.agents.get(id)
+    }
+
+    /// Every agent, by id.
+    pub fn agents(&self) -> impl Iterator<Item = &Agent> {
+        self.agents.values()
+    }
+
+    /// A release that was asked for at least once.
+    pub fn release(&self, label: &ReleaseLabel) -> Option<&Release> {
+        self.releases.get(label)
+    }
+
+    /// Every release that was asked for at least once.
+    pub fn releases(&self) -> impl Iterator<Item = &Release> {
+        self.releases.values()
+    }
+
+    /// What a client token made, if it was used.
+    pub fn token(&self, token: &ClientToken) -> Option<&TokenUse> {
+        self.tokens.get(&(token.scope.clone(), token.token.clone()))
+    }
+
+    /// What live workers hold on an agent.
+    pub fn booked(&self, agent: &AgentId) -> WorkerSize {
+        self.booked.get(agent).copied().unwrap_or_default()
+    }
+
+    /// What live workers of an application hold.
+    pub fn held_by(&self, application: &ApplicationId) -> WorkerSize {
+        self.held.get(application).copied().unwrap_or_default()
+    }
+
+    /// The next point in time at which something becomes due.
+    pub fn next_deadline(&self) -> Option<Deadline> {
+        let stops = self
+            .applications
+            .values()
+            .filter(|application| self.runs_of(&application.id).next().is_none())
+            .filter_map(Application::auto_stop_at);
+        let timeouts = self.runs.values().filter_map(JobRun::times_out_at);
+        let losses = self.agents.values().filter_map(|agent| match agent.contact {
+            Contact::Detached { since } => Some(since.plus(LOST_AFTER)),
+            Contact::Attached | Contact::Lost => None,
+        });
+        stops.chain(timeouts).chain(losses).min()
+    }
+
+    /// Makes a change part of the world.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Application(application) => {
+                if application.state == ApplicationState::Terminated {
+                    self.applications.remove(&application.id);
+                } else {
+                    self.applications.insert(application.id.clone(), application.clone());
+                }
+            }
+            Change::JobRun(run) => self.apply_run(run),
+            Change::Worker(worker) => self.apply_worker(worker),
+            Change::Agent(agent) => {
+                self.agents.insert(agent.id.clone(), agent.clone());
+            }
+            Change::Release(release) => {
+                self.releases.insert(release.label.clone(), release.clone());
+            }
+            Change::Token { token, resource } => {
+                self.tokens.insert(
+                    (token.scope.clone(), token.token.clone()),
+                    TokenUse { digest: token.digest.clone(), resource: resource.clone() },
+                );
+            }
+            Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } => {}
+        }
+    }
+
+    fn apply_run(&mut self, run: &JobRun) {
+        let waits = (run.created_at, run.id.clone());
+        if run.waits_for_driver() {
+            self.waiting.insert(waits);
+        } else {
+            self.waiting.remove(&waits);
+        }
+        if let RunPhase::Ended { .. } = run.phase {
+            self.runs.remove(&run.id);
+            remove_from(&mut self.runs_of_application, &run.application, &run.id);
+        } else {
+            self.runs.insert(run.id.clone(), run.clone());
+            self.runs_of_application.entry(run.application.clone()).or_default().insert(run.id.clone());
+        }
+    }
+
+    fn apply_worker(&mut self, worker: &Worker) {
+        let was_live = self.workers.contains_key(&worker.id);
+        if worker.is_live() {
+            if !was_live {
+                add_to(&mut self.booked, &worker.agent, &worker.size);
+                add_to(&mut self.held, &worker.application, &worker.size);
+                self.workers_of_run.entry(worker.run.clone()).or_default().insert(worker.id.clone());
+                self.workers_of_agent.entry(worker.agent.clone()).or_default().insert(worker.id.clone());
+            }
+            self.workers.insert(worker.id.clone(), worker.clone());
+        } else if was_live {
+            self.workers.remove(&worker.id);
+            take_from(&mut self.booked, &worker.agent, &worker.size);
+            take_from(&mut self.held, &worker.application, &worker.size);
+            remove_from(&mut self.workers_of_run, &worker.run, &worker.id);
+            remove_from(&mut self.workers_of_agent, &worker.agent, &worker.id);
+        }
+    }
+}
+
+fn add_to<K: Ord + Clone>(sums: &mut BTreeMap<K, WorkerSize>, key: &K, size: &WorkerSize) {
+    let sum = sums.entry(key.clone()).or_default();
+    *sum = sum.plus(size);
+}
+
+fn take_from<K: Ord>(sums: &mut BTreeMap<K, WorkerSize>, key: &K, size: &WorkerSize) {
+    if let Some(sum) = sums.get_mut(key) {
+        *sum = sum.minus(size);
+        if *sum == WorkerSize::default() {
+            sums.remove(key);
+        }
+    }
+}
+
+fn remove_from<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
+    if let Some(set) = sets.get_mut(key) {
+        set.remove(value);
+        if set.is_empty() {
+            sets.remove(key);
+        }
+    }
+}
