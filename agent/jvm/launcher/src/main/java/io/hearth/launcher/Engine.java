@@ -1,0 +1,17 @@
+package io.hearth.launcher;
+
+/** What a kind of worker runs. Implementations are found by {@link java.util.ServiceLoader} on the engine's class path. */
+public interface Engine {
+    /** The {@code kind} of {@link Order.Run} that this engine serves. */
+    String kind();
+
+    /**
+     * Runs the job and returns when it is over and its resources are given back. The environment and the system
+     * properties of the order are already in place. A job that calls {@link System#exit} itself never returns: its
+     * exit status is then the process's, and no {@link Report.Finished} is sent.
+     */
+    Outcome run(Order.Run order);
+
+    /** Makes {@link #run} return soon, called from another thread when the job is cancelled. May do nothing. */
+    void cancel();
+}
