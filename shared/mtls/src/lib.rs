@@ -1,1 +1,30 @@
-//! Placeholder.
+//! Machine identity: the cluster's own certificate authority, and TLS 1.3 in which both sides show a certificate.
+//!
+//! Every machine and every worker has one certificate whose only URI subject alternative name says what it is
+//! ([`PeerName`], design §8). The coordinator holds the [`Authority`]; an agent makes its own key and has it signed
+//! ([`Authority::sign_request`]), so private keys never travel. Certificates live a day and are replaced while
+//! connections go on: a [`LiveCredential`] is what configurations point to.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod authority;
+mod client;
+mod config;
+mod credential;
+mod enrolment;
+mod error;
+mod files;
+mod fingerprint;
+mod listener;
+mod name;
+mod refusal;
+
+pub use authority::{Authority, LEAF_LIFETIME, Terms};
+pub use client::{ClientIdentity, agents_channel, enrolment_channel};
+pub use config::{agents_server_config, enrolment_server_config, install_provider};
+pub use credential::{Credential, LiveCredential, PendingKey};
+pub use error::MtlsError;
+pub use fingerprint::Fingerprint;
+pub use listener::{Admission, MtlsListener, MtlsStream, PeerInfo, accept};
+pub use name::{COORDINATOR_HOST, NameError, PeerName};
+pub use refusal::Refusal;
