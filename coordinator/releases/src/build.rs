@@ -143,7 +143,8 @@ mod tests {
             let built = build(&request, &Silent, &Cancel::default()).unwrap();
             let info = verify(&built.path).unwrap();
             assert_eq!((&info.sha256, info.bytes), (&built.sha256, built.bytes));
-            assert!(!work_dir.join("building").exists());
+            // The bundle and the lock.
+            assert_eq!(fs::read_dir(&work_dir).unwrap().count(), 2);
             (built.sha256, info)
         };
         let ((first, info), (second, _)) = (build_once(), build_once());

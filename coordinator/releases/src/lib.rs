@@ -8,6 +8,8 @@
 //! Everything here is synchronous: a daemon runs it on a blocking thread, and stops it through [`Cancel`].
 //! See `docs/releases.md` for the manifest format and the bundle's layout.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod build;
 mod catalog;
 mod command;

@@ -2,15 +2,16 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::command::Cancel;
 use crate::error::{Error, Result};
 use crate::progress::{Phase, Progress};
 
-/// The scratch directory's name inside the work directory.
-const SCRATCH: &str = "building";
+/// What the names of scratch directories begin with, inside the work directory.
+const SCRATCH: &str = "building-";
 
 /// An exclusive right to build in a work directory, with an empty scratch directory; dropped, the scratch is removed.
 #[derive(Debug)]
@@ -44,10 +45,10 @@ impl Workspace {
                 Err(TryLockError::Error(source)) => return Err(Error::io("lock", &path)(source)),
             }
         }
-        let scratch = work_dir.join(SCRATCH);
-        if scratch.exists() {
-            fs::remove_dir_all(&scratch).map_err(Error::io("remove", &scratch))?;
-        }
+        sweep(work_dir)?;
+        // Never a name used before: a pip or Maven that outlived a killed build may still write into its old one.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let scratch = work_dir.join(format!("{SCRATCH}{}-{now}", process::id()));
         fs::create_dir(&scratch).map_err(Error::io("create", &scratch))?;
         // pip and Maven run in their own folders under it, so the path must not depend on ours.
         let scratch = scratch.canonicalize().map_err(Error::io("resolve", &scratch))?;
@@ -69,9 +70,24 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        // What stays is swept by the next build.
-        let _ = fs::remove_dir_all(&self.scratch);
+        // Our own, and what an orphaned program of a killed build wrote after the first sweep. The next build removes
+        // what stays now.
+        if let Some(work_dir) = self.scratch.parent() {
+            let _ = sweep(work_dir);
+        }
     }
+}
+
+/// Removes what killed builds have left.
+fn sweep(work_dir: &Path) -> Result<()> {
+    for entry in fs::read_dir(work_dir).map_err(Error::io("read", work_dir))? {
+        let entry = entry.map_err(Error::io("read", work_dir))?;
+        if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+            // It can fail while an orphaned program still writes there; then the next build removes it.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -82,11 +98,13 @@ mod tests {
     #[test]
     fn what_a_killed_build_left_is_swept() {
         let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("building/half")).unwrap();
+        fs::create_dir_all(dir.path().join("building-1-1/half")).unwrap();
         let workspace = Workspace::enter(dir.path(), &Silent, &Cancel::default()).unwrap();
         assert_eq!(fs::read_dir(workspace.scratch()).unwrap().count(), 0);
         drop(workspace);
-        assert!(!dir.path().join("building").exists());
+        let left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, ["lock"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,7 @@ impl Cache {
         }
         // Another file system: copy beside the final name, so that a half copy never bears it.
         cancel.check()?;
-        let half = self.0.join(format!("{name}.part"));
+        let half = self.0.join(format!("{name}.{}.part", process::id()));
         fs::copy(file, &half).map_err(Error::io("copy to", &half))?;
         fs::rename(&half, self.path(sha256)).map_err(Error::io("rename", &half))
     }
