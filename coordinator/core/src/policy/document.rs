@@ -1,0 +1,62 @@
+//! A whole policy document.
+
+use super::MalformedPolicy;
+use super::json::Unambiguous;
+use super::statement::Statement;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What a policy is attached to, which decides what it may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PolicyKind {
+    /// To a user, a role or a session: says what its holder may do, to which resources.
+    Identity,
+    /// To a role: says who may assume it.
+    Trust,
+}
+
+/// A policy document that was read and found well-formed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PolicyDocument {
+    kind: PolicyKind,
+    pub(super) statements: Vec<Statement>,
+}
+
+impl PolicyDocument {
+    /// Reads `text` as IAM would.
+    ///
+    /// Two texts that IAM refuses are accepted because the reference guide prints them: S3 ARNs that lack a colon, and
+    /// actions that lack their service where they could only have granted something.
+    pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, MalformedPolicy> {
+        let Unambiguous(value) = serde_json::from_str(text).map_err(|_| MalformedPolicy::Syntax)?;
+        let members = value.as_object().ok_or(MalformedPolicy::Syntax)?;
+        if members.keys().any(|name| !["Version", "Id", "Statement"].contains(&name.as_str())) {
+            return Err(MalformedPolicy::Syntax);
+        }
+        // Without a version a document is of the older one, which has no variables.
+        let variables = match members.get("Version").map(Value::as_str) {
+            None | Some(Some("2008-10-17")) => false,
+            Some(Some("2012-10-17")) => true,
+            Some(_) => return Err(MalformedPolicy::Version),
+        };
+        let statements = match members.get("Statement") {
+            Some(Value::Array(list)) if !list.is_empty() => list.as_slice(),
+            Some(single @ Value::Object(_)) => std::slice::from_ref(single),
+            _ => return Err(MalformedPolicy::Syntax),
+        };
+        let statements = statements
+            .iter()
+            .map(|statement| Statement::parse(statement, kind, variables))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut sids = BTreeSet::new();
+        if !statements.iter().filter_map(|statement| statement.sid.as_deref()).all(|sid| sids.insert(sid)) {
+            return Err(MalformedPolicy::DuplicateSid);
+        }
+        Ok(Self { kind, statements })
+    }
+
+    /// What the document was read as.
+    pub fn kind(&self) -> PolicyKind {
+        self.kind
+    }
+}

@@ -1,0 +1,175 @@
+//! What a Spark job gets when nobody says otherwise: the service's defaults (guide:2893-2990) and the settings that
+//! make the engine work well on hearth. Every layer above wins over them (guide:2854-2865).
+
+use std::collections::BTreeMap;
+
+/// Executors a job starts with (guide:2909, guide:2921).
+const EXECUTORS: u64 = 3;
+/// Most executors under dynamic allocation up to release 6.9 (guide:2910); none later.
+const MAXIMUM_EXECUTORS_UNTIL_6_9: &str = "100";
+
+/// Defaults of every release. Sizes and counts are the guide's; the rest is what hearth's engine needs.
+const DEFAULTS: [(&str, &str); 19] = [
+    ("spark.authenticate", "true"),
+    ("spark.driver.cores", "4"),
+    ("spark.driver.memory", "14G"),
+    ("spark.dynamicAllocation.enabled", "true"),
+    ("spark.dynamicAllocation.executorIdleTimeout", "60s"),
+    ("spark.dynamicAllocation.minExecutors", "0"),
+    // Without an external shuffle service this is what lets executors go.
+    ("spark.dynamicAllocation.shuffleTracking.enabled", "true"),
+    ("spark.emr-serverless.allocation.batch.size", "20"),
+    ("spark.emr-serverless.driver.disk", "20G"),
+    ("spark.emr-serverless.driver.disk.type", "Standard"),
+    ("spark.emr-serverless.executor.disk", "20G"),
+    ("spark.emr-serverless.executor.disk.type", "Standard"),
+    ("spark.emr-serverless.memoryOverheadFactor", "0.1"),
+    ("spark.executor.cores", "4"),
+    ("spark.executor.memory", "14G"),
+    ("spark.network.crypto.enabled", "false"),
+    // Both schemes are the same store: users write `s3://`, Hadoop's client is called `s3a`.
+    ("spark.hadoop.fs.s3.impl", S3A),
+    ("spark.hadoop.fs.s3a.impl", S3A),
+    ("spark.hadoop.fs.s3n.impl", S3A),
+];
+const S3A: &str = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+const S3A_COMMITTERS: &str = "org.apache.hadoop.fs.s3a.commit.S3ACommitterFactory";
+
+/// Commits output to the object store by completing uploads instead of renaming (Hadoop's magic committer).
+///
+/// The six belong together; see [`committer_applies`].
+const COMMITTER: [(&str, &str); 6] = [
+    ("spark.hadoop.fs.s3a.committer.magic.enabled", "true"),
+    ("spark.hadoop.fs.s3a.committer.name", "magic"),
+    ("spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3", S3A_COMMITTERS),
+    ("spark.hadoop.mapreduce.outputcommitter.factory.scheme.s3a", S3A_COMMITTERS),
+    (
+        "spark.sql.parquet.output.committer.class",
+        "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
+    ),
+    ("spark.sql.sources.commitProtocolClass", "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"),
+];
+
+/// The setting that chooses which partitions an overwrite replaces.
+const OVERWRITE_MODE: &str = "spark.sql.sources.partitionOverwriteMode";
+/// The setting that bounds the number of executors.
+const MAXIMUM_EXECUTORS: &str = "spark.dynamicAllocation.maxExecutors";
+
+/// The default settings of `release_label` for a job whose own settings, all layers merged, are `chosen`.
+///
+/// Depends on `chosen` in two places: the committer (see [`committer_applies`]), and the initial number of executors,
+/// which stays within a chosen maximum. `optimize_allocation` is the `spark` classification's
+/// `dynamicAllocationOptimization` (guide:2867-2889).
+pub fn for_release(
+    release_label: &str,
+    chosen: &BTreeMap<String, String>,
+    optimize_allocation: bool,
+) -> BTreeMap<String, String> {
+    let mut settings: BTreeMap<String, String> = owned(&DEFAULTS).collect();
+    if committer_applies(chosen) {
+        settings.extend(owned(&COMMITTER));
+    }
+    if has_executor_limit(release_label) {
+        settings.insert(MAXIMUM_EXECUTORS.to_owned(), MAXIMUM_EXECUTORS_UNTIL_6_9.to_owned());
+    }
+    let maximum = chosen.get(MAXIMUM_EXECUTORS).and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
+    let executors = EXECUTORS.min(maximum).to_string();
+    settings.insert("spark.dynamicAllocation.initialExecutors".to_owned(), executors.clone());
+    settings.insert("spark.executor.instances".to_owned(), executors);
+    if optimize_allocation {
+        // Spark doubles its request every second by default; a worker starts in a few. Asking again only after
+        // workers had time to arrive keeps it from requesting executors that the running stage no longer needs.
+        settings
+            .insert("spark.dynamicAllocation.sustainedSchedulerBacklogTimeout".to_owned(), "5s".to_owned());
+    }
+    settings
+}
+
+/// Whether the object-store committer can be the default for a job with these settings.
+///
+/// Not with dynamic partition overwrite: Spark's cloud commit protocol refuses that with Hadoop 3.3. Nor when the job
+/// sets any of the committer's settings to something else: with Spark's own commit protocol the magic committer would
+/// write straight into the destination, so a mixture loses data. In both cases none of the settings is given,
+/// which leaves Spark's and Hadoop's own (renaming) committers.
+pub fn committer_applies(chosen: &BTreeMap<String, String>) -> bool {
+    let dynamic = chosen.get(OVERWRITE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("dynamic"));
+    let own = COMMITTER.iter().any(|(key, ours)| chosen.get(*key).is_some_and(|theirs| theirs != ours));
+    !dynamic && !own
+}
+
+/// Whether `label` is an EMR release up to 6.9 (guide:2910).
+fn has_executor_limit(label: &str) -> bool {
+    let mut numbers = label.strip_prefix("emr-").unwrap_or_default().split('.').map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) <= (6, 9),
+        _ => false,
+    }
+}
+
+fn owned<'a>(pairs: &'a [(&str, &str)]) -> impl Iterator<Item = (String, String)> + 'a {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        owned(pairs).collect()
+    }
+
+    #[test]
+    fn the_guides_defaults_hold() {
+        let settings = for_release("emr-7.6.0", &chosen(&[]), false);
+        for (key, value) in [
+            ("spark.driver.cores", "4"),
+            ("spark.driver.memory", "14G"),
+            ("spark.executor.instances", "3"),
+            ("spark.dynamicAllocation.initialExecutors", "3"),
+            ("spark.dynamicAllocation.executorIdleTimeout", "60s"),
+            ("spark.authenticate", "true"),
+        ] {
+            assert_eq!(settings.get(key).map(String::as_str), Some(value), "{key}");
+        }
+    }
+
+    #[test]
+    fn old_releases_have_an_executor_limit() {
+        for (label, limited) in [
+            ("emr-6.9.0", true),
+            ("emr-5.36.0", true),
+            ("emr-6.10.0", false),
+            ("emr-7.6.0", false),
+            ("spark-3.5.3", false),
+        ] {
+            assert_eq!(
+                for_release(label, &chosen(&[]), false).contains_key(MAXIMUM_EXECUTORS),
+                limited,
+                "{label}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_chosen_maximum_bounds_the_default_number() {
+        let settings = for_release("emr-7.6.0", &chosen(&[(MAXIMUM_EXECUTORS, "1")]), false);
+        assert_eq!(settings["spark.executor.instances"], "1");
+        assert_eq!(settings["spark.dynamicAllocation.initialExecutors"], "1");
+    }
+
+    #[test]
+    fn the_committer_is_given_whole_or_not_at_all() {
+        for (pairs, applies) in [
+            (&[][..], true),
+            (&[(OVERWRITE_MODE, "static")], true),
+            (&[(OVERWRITE_MODE, "DYNAMIC")], false),
+            (&[("spark.sql.sources.commitProtocolClass", "my.Own")], false),
+            (&[("spark.hadoop.fs.s3a.committer.name", "directory")], false),
+            (&[("spark.hadoop.fs.s3a.committer.name", "magic")], true),
+        ] {
+            let settings = for_release("emr-7.6.0", &chosen(pairs), false);
+            let given = COMMITTER.iter().filter(|(key, _)| settings.contains_key(*key)).count();
+            assert_eq!(given, if applies { COMMITTER.len() } else { 0 }, "{pairs:?}");
+        }
+    }
+}
