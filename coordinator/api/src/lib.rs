@@ -4,3 +4,5 @@
 //! authorises, checks a request against the service model and hands it on as typed structures; it decides nothing else.
 
 pub mod emr;
+pub mod route;
+pub mod sigv4;
