@@ -40,23 +40,31 @@ MODULE_OPTIONS = [
 class Lab:
     """Where Spark, hearth's jars and the workers' directories are."""
 
-    def __init__(self, spark_home, jvm, root, java="java", flags=()):
+    def __init__(self, spark_home, jars, root, java="java", flags=()):
         self.spark_home = Path(spark_home).resolve()
-        self.jvm = Path(jvm).resolve()
+        self.jars = Path(jars).resolve()
         self.root = Path(root).resolve()
         self.java = java
         self.flags = list(flags)
 
+    @classmethod
+    def from_build(cls, spark_home, modules, root, **options):
+        """Copies the built jars first: a build that writes into a running JVM's jar breaks it."""
+        jars = Path(root).resolve() / "jars"
+        jars.mkdir(parents=True, exist_ok=True)
+        for module, jar in (("launcher", "hearth-launcher"), ("spark", "hearth-spark"), ("examples", "spark-examples")):
+            built, copy = Path(modules) / module / "target" / f"{jar}.jar", jars / f"{jar}.jar"
+            if not copy.exists() or copy.read_bytes() != built.read_bytes():
+                shutil.copyfile(built, copy)
+        return cls(spark_home, jars, root, **options)
+
     @property
     def examples(self):
-        return self.jvm / "examples/target/spark-examples.jar"
+        return self.jars / "spark-examples.jar"
 
     def class_path(self):
-        return ":".join([
-            str(self.jvm / "launcher/target/hearth-launcher.jar"),
-            str(self.jvm / "spark/target/hearth-spark.jar"),
-            str(self.spark_home / "jars/*"),
-        ])
+        return ":".join([str(self.jars / "hearth-launcher.jar"), str(self.jars / "hearth-spark.jar"),
+                         str(self.spark_home / "jars/*")])
 
 
 class Worker:
@@ -200,7 +208,7 @@ class Job:
 
     def __init__(self, lab, name, args, conf=None, env=None, secret=None, unpack=(), auth=False, driver_opts=(),
                  start_executors=True, run_args=()):
-        self.lab = Lab(lab.spark_home, lab.jvm, lab.root / name, lab.java, lab.flags)
+        self.lab = Lab(lab.spark_home, lab.jars, lab.root / name, lab.java, lab.flags)
         shutil.rmtree(self.lab.root, ignore_errors=True)
         self.lab.root.mkdir(parents=True)
         self.lock = threading.RLock()

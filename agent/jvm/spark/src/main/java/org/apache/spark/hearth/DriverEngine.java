@@ -3,8 +3,11 @@ package org.apache.spark.hearth;
 import io.hearth.launcher.Engine;
 import io.hearth.launcher.Order;
 import io.hearth.launcher.Outcome;
+import java.io.UncheckedIOException;
+import java.util.Optional;
 import org.apache.spark.SparkContext;
 import org.apache.spark.SparkContext$;
+import org.apache.spark.SparkException;
 import org.apache.spark.SparkUserAppException;
 import scala.Option;
 
@@ -39,9 +42,15 @@ public final class DriverEngine implements Engine {
      * a main class that is not there. Everything else is the exception that ended the job.
      */
     private static Outcome explain(Throwable error, Submission submission, OutputTail output) {
-        if (!(error instanceof SparkUserAppException exit)) {
+        if (!(error instanceof SparkUserAppException)) {
             error.printStackTrace();
-            return Outcome.failed(1, error);
+        }
+        Optional<String> givenUp = HearthSchedulerBackend.whyGivenUp();
+        if (givenUp.isPresent()) {
+            return new Outcome(1, SparkException.class.getName(), givenUp.get());
+        }
+        if (!(error instanceof SparkUserAppException exit)) {
+            return Outcome.failed(1, error instanceof UncheckedIOException ? error.getCause() : error);
         }
         if (exit.exitCode() == CLASS_NOT_FOUND && submission.lastError() != null) {
             return new Outcome(exit.exitCode(), ClassNotFoundException.class.getName(), submission.lastError());

@@ -8,6 +8,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -54,6 +55,9 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
     /** Counts the contexts of this JVM: each needs an application id, and thus an event log, of its own. */
     private static final AtomicInteger CONTEXTS = new AtomicInteger();
 
+    /** Why this JVM's job was given up by the backend, or null. */
+    private static volatile String gaveUp;
+
     private final TaskSchedulerImpl scheduler;
     private final SparkContext context;
     private final ControlChannel agent;
@@ -88,6 +92,11 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
         String given = context.conf().get("spark.hearth.appId", generated);
         int earlier = CONTEXTS.getAndIncrement();
         return earlier == 0 ? given : given + "-" + (earlier + 1);
+    }
+
+    /** Why the backend stopped the job; without it the program sees only that its context was stopped. */
+    static Optional<String> whyGivenUp() {
+        return Optional.ofNullable(gaveUp);
     }
 
     @Override
@@ -218,6 +227,9 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
     private void giveUp(int failed, String lastReason) {
         String message = "Max number of executor failures (" + maxFailures + ") reached: " + failed
                 + " executors failed, the last one: " + lastReason;
+        if (gaveUp == null) {
+            gaveUp = message;
+        }
         try {
             scheduler.error(message);
         } catch (Exception e) {

@@ -41,7 +41,7 @@ final class Submission extends SparkSubmit {
                 directory.unpackArchives(arguments.archives());
                 directory.placeOrUnpack(unpack);
             } catch (IOException e) {
-                throw new UncheckedIOException(e.getMessage(), e);
+                throw new UncheckedIOException(e); // The overridden method declares none.
             }
         }
         return arguments;
