@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 use nix::libc;
 use nix::sys::prctl::{set_no_new_privs, set_pdeathsig};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, fchown, getppid, setgroups, setresgid, setresuid, setsid};
 
@@ -46,6 +46,7 @@ pub fn run(worker_dir: &Path) -> ExitCode {
 
 fn become_worker(worker_dir: &Path) -> Result<std::convert::Infallible, StepFailed> {
     die_with_keeper()?;
+    SigSet::empty().thread_set_mask().during(|| "unblocking signals")?;
     let plan = read_plan(worker_dir)?;
     setsid().during(|| "starting a session")?;
     for file in &plan.cgroup_procs {
@@ -114,10 +115,10 @@ fn limit_resources(plan: &LaunchPlan) -> Result<(), StepFailed> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).during(|| "switching core dumps off")?;
     if let Some(wanted) = plan.nofile {
         let step = || "limiting open files";
+        let limit = |files| setrlimit(Resource::RLIMIT_NOFILE, files, files);
         let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).during(step)?;
-        // Only root may raise the hard limit; anyone else gets as much as there is.
-        let files = if Uid::effective().is_root() { wanted } else { wanted.min(hard) };
-        setrlimit(Resource::RLIMIT_NOFILE, files, files).during(step)?;
+        // Who may not raise the hard limit gets as much as there is.
+        limit(wanted).or_else(|_| limit(wanted.min(hard))).during(step)?;
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ const RECORD_PAUSE: Duration = Duration::from_secs(1);
 /// Keeps the worker of `worker_dir` from its start to its recorded end.
 ///
 /// # Errors
-/// Only when there is nothing to keep: no `launch` file, another keeper holds it, or the directory has an outcome.
+/// Only when there is nothing to keep: no `launch` file, another keeper holds it, or the directory was used before.
 pub fn run(worker_dir: &Path) -> Result<(), StepFailed> {
     close_inherited_files();
     let _lock = lock(worker_dir)?;
@@ -87,7 +87,8 @@ fn lock(worker_dir: &Path) -> Result<Flock<File>, StepFailed> {
     if lock.metadata().during(step)?.nlink() == 0 {
         return Err(StepFailed::new(step(), Errno::ENOENT));
     }
-    if worker_dir.join(EXIT_FILE).exists() {
+    // A directory serves one start, so that its records mean one worker.
+    if [KEEPER_FILE, EXIT_FILE].iter().any(|name| worker_dir.join(name).exists()) {
         return Err(StepFailed::new(format!("starting in {}", worker_dir.display()), Errno::EEXIST));
     }
     Ok(lock)
@@ -95,7 +96,7 @@ fn lock(worker_dir: &Path) -> Result<Flock<File>, StepFailed> {
 
 /// Starts the worker and records that it runs; on an error nothing of it is left.
 fn start(worker_dir: &Path) -> Result<(Child, LaunchPlan), StepFailed> {
-    // Blocked rather than ignored: the child starts with an empty mask, whereas ignoring would be inherited.
+    // Blocked rather than ignored: the child can unblock in safe code, whereas ignoring would be inherited for good.
     let ignored: SigSet =
         [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
     ignored.thread_block().during(|| "blocking signals")?;
