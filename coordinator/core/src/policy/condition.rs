@@ -68,7 +68,7 @@ impl Condition {
     pub(super) fn holds(&self, context: &Context) -> bool {
         let values = context.values(&self.key);
         if self.test == Test::Null {
-            return self.operands.iter().any(|wanted| *wanted == Operand::Bool(values.is_empty()));
+            return self.operands.contains(&Operand::Bool(values.is_empty()));
         }
         if values.is_empty() {
             return match self.quantifier {
