@@ -1,0 +1,72 @@
+//! What the coordinator leaves open in arguments, settings and environment, because only the host knows it.
+
+use crate::view::View;
+
+/// The values of one worker's placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placeholders {
+    values: [(&'static str, String); 7],
+}
+
+impl Placeholders {
+    /// `host` is the address at which other workers reach this one, `service` the URL of the host's forwarder, and
+    /// `python` the chosen interpreter.
+    pub fn new(view: &View, host: &str, service: &str, python: &str) -> Self {
+        let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
+        Self {
+            values: [
+                ("{host}", host.to_owned()),
+                ("{service}", service.to_owned()),
+                ("{logs}", text(&view.logs)),
+                ("{home}", text(&view.home)),
+                ("{spark_home}", text(&view.spark_home)),
+                ("{python_path}", text(&view.python_packages)),
+                ("{python}", python.to_owned()),
+            ],
+        }
+    }
+
+    /// Fills in every placeholder of `text` in one pass: what a value holds is not looked at again, and braces that name
+    /// none are left alone.
+    pub fn fill(&self, text: &str) -> String {
+        let mut filled = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(at) = rest.find('{') {
+            let (head, tail) = rest.split_at(at);
+            filled.push_str(head);
+            match self.values.iter().find(|(name, _)| tail.starts_with(name)) {
+                Some((name, value)) => {
+                    filled.push_str(value);
+                    rest = &tail[name.len()..];
+                }
+                None => {
+                    filled.push('{');
+                    rest = &tail[1..];
+                }
+            }
+        }
+        filled + rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::view::{HostPaths, Isolation};
+
+    #[test]
+    fn known_names_are_filled_in_and_others_left() {
+        let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into() };
+        let view = View::new(Isolation::Shared, &host);
+        let placeholders = Placeholders::new(&view, "{logs}", "http://127.0.0.1:9", "/usr/bin/python3");
+        for (text, filled) in [
+            ("file:{logs}/sparklogs", "file:/w/logs/sparklogs"),
+            ("{service}{python}{python_path}", "http://127.0.0.1:9/usr/bin/python3/b/python"),
+            ("{host}", "{logs}"),
+            ("{\"json\": {home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
+            ("{", "{"),
+        ] {
+            assert_eq!(placeholders.fill(text), filled);
+        }
+    }
+}

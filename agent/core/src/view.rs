@@ -1,0 +1,224 @@
+//! Where a worker finds things: the paths as its processes see them.
+
+use std::path::{Path, PathBuf};
+
+/// Place of Spark that users know (design §6.3).
+pub const SPARK_HOME: &str = "/usr/lib/spark";
+/// Name, below Spark's home, of the examples that hearth brings along.
+const EXAMPLES_JAR: &str = "examples/jars/spark-examples.jar";
+
+/// Whether workers have a file system view and a user of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// A mount namespace and a user each: the agent is root.
+    Private,
+    /// The host's own paths and the agent's own user: nothing else is permitted.
+    Shared,
+}
+
+/// Host paths that a worker's view is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostPaths {
+    /// The worker's directory (design §6.5).
+    pub worker: PathBuf,
+    /// The unpacked release bundle.
+    pub bundle: PathBuf,
+    /// Hearth's own share directory with the JVM parts (`launcher`, `spark` jars).
+    pub jvm: PathBuf,
+}
+
+/// Paths as the worker sees them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Whether they are the host's own.
+    pub isolation: Isolation,
+    /// `SPARK_HOME`.
+    pub spark_home: PathBuf,
+    /// Hearth's jars.
+    pub jvm: PathBuf,
+    /// The release's Python packages.
+    pub python_packages: PathBuf,
+    /// Home and working directory.
+    pub home: PathBuf,
+    /// Logs.
+    pub logs: PathBuf,
+    /// Runtime files: the control socket.
+    pub run: PathBuf,
+    /// Temporary files.
+    pub tmp: PathBuf,
+    /// The examples jar.
+    pub examples_jar: PathBuf,
+}
+
+/// A bind mount of a private view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bind {
+    /// Host path.
+    pub source: PathBuf,
+    /// Place in the view.
+    pub target: PathBuf,
+    /// Whether the worker may write through it.
+    pub is_writable: bool,
+}
+
+impl View {
+    /// Lays out the view of a worker.
+    pub fn new(isolation: Isolation, host: &HostPaths) -> Self {
+        match isolation {
+            Isolation::Private => Self {
+                isolation,
+                spark_home: SPARK_HOME.into(),
+                jvm: "/usr/lib/hearth".into(),
+                python_packages: "/usr/lib/hearth-python".into(),
+                home: "/home/hadoop".into(),
+                logs: "/var/log/hearth".into(),
+                run: "/run/hearth".into(),
+                tmp: "/tmp".into(),
+                examples_jar: Path::new(SPARK_HOME).join(EXAMPLES_JAR),
+            },
+            Isolation::Shared => Self {
+                isolation,
+                spark_home: host.bundle.join("spark"),
+                jvm: host.jvm.clone(),
+                python_packages: host.bundle.join("python"),
+                home: host.worker.join("work"),
+                logs: host.worker.join("logs"),
+                run: host.worker.join("run"),
+                tmp: host.worker.join("tmp"),
+                examples_jar: host_examples_jar(host),
+            },
+        }
+    }
+
+    /// The bind mounts that make this view, in order; none when it is the host's own.
+    pub fn binds(&self, host: &HostPaths) -> Vec<Bind> {
+        if self.isolation == Isolation::Shared {
+            return Vec::new();
+        }
+        let read =
+            |source: PathBuf, target: &Path| Bind { source, target: target.into(), is_writable: false };
+        let write = |source: &str, target: &Path| Bind {
+            source: host.worker.join(source),
+            target: target.into(),
+            is_writable: true,
+        };
+        vec![
+            read(host.bundle.join("spark"), &self.spark_home),
+            read(host_examples_jar(host), &self.examples_jar),
+            read(host.jvm.clone(), &self.jvm),
+            read(host.bundle.join("python"), &self.python_packages),
+            read(host.worker.join("etc/passwd"), Path::new("/etc/passwd")),
+            write("work", &self.home),
+            write("logs", &self.logs),
+            write("run", &self.run),
+            write("tmp", &self.tmp),
+        ]
+    }
+
+    /// The control socket.
+    pub fn control_socket(&self) -> PathBuf {
+        self.run.join("control.sock")
+    }
+
+    /// Turns the well-known path of Spark inside `text` (a path, a URI, a list or a setting) into the one of this view.
+    ///
+    /// Only whole paths count: `s3://bucket/usr/lib/spark/x` names something else.
+    pub fn resolve(&self, text: &str) -> String {
+        if self.isolation == Isolation::Private {
+            return text.to_owned();
+        }
+        let mut resolved = String::with_capacity(text.len());
+        let mut rest = text;
+        let mut before = String::new();
+        while let Some(at) = rest.find(SPARK_HOME) {
+            let (head, tail) = rest.split_at(at);
+            before.push_str(head);
+            resolved.push_str(head);
+            let after = &tail[SPARK_HOME.len()..];
+            if begins_a_path(&before) && ends_a_name(after) {
+                match after.strip_prefix('/').and_then(|name| name.strip_prefix(EXAMPLES_JAR)) {
+                    Some(end) if ends_a_name(end) => {
+                        resolved.push_str(&self.examples_jar.to_string_lossy());
+                        rest = end;
+                    }
+                    _ => {
+                        resolved.push_str(&self.spark_home.to_string_lossy());
+                        rest = after;
+                    }
+                }
+            } else {
+                resolved.push_str(SPARK_HOME);
+                rest = after;
+            }
+            before.push_str(SPARK_HOME);
+        }
+        resolved + rest
+    }
+}
+
+fn host_examples_jar(host: &HostPaths) -> PathBuf {
+    host.jvm.join("examples/spark-examples.jar")
+}
+
+/// Whether a path that follows `before` is whole: at the very start, after a separator of lists and settings, or after a
+/// scheme without authority.
+fn begins_a_path(before: &str) -> bool {
+    match before.chars().next_back() {
+        None => true,
+        Some('/') => before.ends_with("://"),
+        Some(last) => !last.is_alphanumeric() && !"._-~".contains(last),
+    }
+}
+
+fn ends_a_name(after: &str) -> bool {
+    after.chars().next().is_none_or(|first| !first.is_alphanumeric() && !"._-".contains(first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host() -> HostPaths {
+        HostPaths { worker: "/s/workers/w".into(), bundle: "/s/bundles/b".into(), jvm: "/d/jvm".into() }
+    }
+
+    #[test]
+    fn the_known_paths_lead_to_the_bundle() {
+        let view = View::new(Isolation::Shared, &host());
+        for (text, resolved) in [
+            (
+                "/usr/lib/spark/examples/src/main/python/pi.py",
+                "/s/bundles/b/spark/examples/src/main/python/pi.py",
+            ),
+            (
+                "local:///usr/lib/spark/examples/jars/spark-examples.jar",
+                "local:///d/jvm/examples/spark-examples.jar",
+            ),
+            (
+                "file:/usr/lib/spark/jars/a.jar,s3://b/c.jar",
+                "file:/s/bundles/b/spark/jars/a.jar,s3://b/c.jar",
+            ),
+            ("spark.x=/usr/lib/spark:/usr/lib/spark/b", "spark.x=/s/bundles/b/spark:/s/bundles/b/spark/b"),
+            ("s3://bucket/usr/lib/spark/x", "s3://bucket/usr/lib/spark/x"),
+            ("s3:///usr/lib/sparkles", "s3:///usr/lib/sparkles"),
+            ("/opt/usr/lib/spark/x", "/opt/usr/lib/spark/x"),
+            (
+                "/usr/lib/spark/examples/jars/spark-examples.jar2",
+                "/s/bundles/b/spark/examples/jars/spark-examples.jar2",
+            ),
+            ("nothing of ours", "nothing of ours"),
+        ] {
+            assert_eq!(view.resolve(text), resolved);
+        }
+    }
+
+    #[test]
+    fn a_private_view_has_the_known_paths_themselves() {
+        let view = View::new(Isolation::Private, &host());
+        assert_eq!(view.resolve("local:///usr/lib/spark/x.py"), "local:///usr/lib/spark/x.py");
+        assert_eq!(view.control_socket(), Path::new("/run/hearth/control.sock"));
+        let writable: Vec<_> = view.binds(&host()).into_iter().filter(|bind| bind.is_writable).collect();
+        assert_eq!(writable.len(), 4);
+        assert!(writable.iter().all(|bind| bind.source.starts_with("/s/workers/w")));
+    }
+}
