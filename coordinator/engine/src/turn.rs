@@ -1,0 +1,152 @@
+//! One turn: take what waits, decide it, plan placements, commit all of it together, then answer and perform.
+
+use crate::ids::fresh_worker_id;
+use crate::{EngineError, Request, now};
+use hearth_coordinator_core::command::{Change, Command, Decision, Effect, Refusal, Reply};
+use hearth_coordinator_core::decide::{decide, owed_effects};
+use hearth_coordinator_core::schedule::schedule;
+use hearth_coordinator_core::world::World;
+use hearth_store::Store;
+use hearth_types::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot, watch};
+
+/// Commands decided in one turn at the most, so that none waits long for its answer.
+const BATCH: usize = 256;
+/// How long the engine waits after the store failed before it tries to read the world again.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Core {
+    pub(crate) store: Store,
+    pub(crate) world: World,
+    pub(crate) effects: mpsc::Sender<Effect>,
+    pub(crate) publish: watch::Sender<Arc<World>>,
+}
+
+struct Answered {
+    answer: oneshot::Sender<Result<Reply, EngineError>>,
+    result: Result<Reply, Refusal>,
+}
+
+pub(crate) async fn run(mut core: Core, mut queue: mpsc::Receiver<Request>) {
+    core.perform(owed_effects(&core.world)).await;
+    loop {
+        let deadline = core.world.next_deadline();
+        let mut requests = Vec::new();
+        tokio::select! {
+            received = queue.recv_many(&mut requests, BATCH) => if received == 0 { return },
+            () = sleep_until(deadline) => {}
+        }
+        core.turn(requests).await;
+    }
+}
+
+/// Sleeps until a deadline by the wall clock, in steps, since that clock may jump; for ever without one.
+async fn sleep_until(deadline: Option<Timestamp>) {
+    let Some(deadline) = deadline else { return std::future::pending().await };
+    loop {
+        let left = deadline.since(now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(Duration::from_secs(10))).await;
+    }
+}
+
+impl Core {
+    async fn turn(&mut self, requests: Vec<Request>) {
+        let at = now();
+        let (mut changes, mut effects, mut answered) = (Vec::new(), Vec::new(), Vec::new());
+        let mut keep = |decision: Decision| {
+            changes.extend(decision.changes);
+            effects.extend(decision.effects);
+            decision.reply
+        };
+        for Request { command, answer } in requests {
+            let result = decide(&mut self.world, command, at).map(&mut keep);
+            answered.push(Answered { answer, result });
+        }
+        let passed = decide(&mut self.world, Command::TimePassed, at).map(&mut keep);
+        debug_assert!(passed.is_ok(), "time cannot be refused");
+        let plan = schedule(&self.world);
+        if !plan.is_empty() {
+            let ids = plan.placements.iter().map(|_| fresh_worker_id()).collect();
+            let placed = decide(&mut self.world, Command::Place { plan, ids }, at).map(&mut keep);
+            debug_assert!(placed.is_ok(), "a plan is carried out as far as it holds");
+        }
+        self.settle(changes, effects, answered, at).await;
+    }
+
+    async fn settle(&mut self, changes: Vec<Change>, effects: Vec<Effect>, answered: Vec<Answered>, at: Timestamp) {
+        if !changes.is_empty() {
+            log_transitions(&changes);
+            if let Err(error) = self.store.commit(changes, at).await {
+                tracing::error!(error = %error, "decision not durable; reading the world again");
+                let error = Arc::new(error);
+                for Answered { answer, .. } in answered {
+                    drop(answer.send(Err(EngineError::Store(error.clone()))));
+                }
+                self.read_again().await;
+                return;
+            }
+            self.publish.send_replace(Arc::new(self.world.clone()));
+        }
+        for Answered { answer, result } in answered {
+            // The asker may have gone; what it asked for is done all the same.
+            drop(answer.send(result.map_err(EngineError::Refused)));
+        }
+        self.perform(effects).await;
+    }
+
+    async fn perform(&self, effects: Vec<Effect>) {
+        for effect in effects {
+            if self.effects.send(effect).await.is_err() {
+                return; // The coordinator is going down; effects are derived again when it comes back.
+            }
+        }
+    }
+
+    /// The world in memory holds changes that the store does not: only the store's counts.
+    async fn read_again(&mut self) {
+        loop {
+            match self.store.load_world().await {
+                Ok(world) => {
+                    self.world = world;
+                    self.publish.send_replace(Arc::new(self.world.clone()));
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(error = %error, "reading the world");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+/// One line per state of a job run or worker.
+fn log_transitions(changes: &[Change]) {
+    for change in changes {
+        match change {
+            Change::JobRun(run) => tracing::info!(
+                job_run_id = %run.id, application_id = %run.application, attempt = run.launch.attempt,
+                state = %run.state(), details = %run.details, "job run"
+            ),
+            Change::Worker(worker) => tracing::info!(
+                worker_id = %worker.id, job_run_id = %worker.run, agent_id = %worker.agent,
+                kind = worker.role.kind().as_str(), state = ?worker.state, "worker"
+            ),
+            Change::Application(application) => tracing::info!(
+                application_id = %application.id, state = %application.state, "application"
+            ),
+            Change::Agent(agent) => {
+                tracing::info!(agent_id = %agent.id, contact = ?agent.contact, "agent");
+            }
+            Change::Release(release) => {
+                tracing::info!(release_label = %release.label, state = ?release.state, "release");
+            }
+            Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } | Change::Token { .. } => {}
+        }
+    }
+}

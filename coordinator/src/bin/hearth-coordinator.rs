@@ -1,0 +1,2 @@
+//! `hearth-coordinator`: the cluster's daemon.
+fn main() {}

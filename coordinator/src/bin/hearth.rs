@@ -1,0 +1,2 @@
+//! `hearth`: what a person types.
+fn main() {}

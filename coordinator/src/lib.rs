@@ -1,0 +1,3 @@
+//! The coordinator's daemon and the `hearth` command line: wiring alone.
+
+pub mod cli;

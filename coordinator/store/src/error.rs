@@ -1,0 +1,68 @@
+//! What can go wrong with the store.
+
+use std::path::PathBuf;
+
+/// A failure of the store. The caller's change is not durable unless said otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file cannot be opened.
+    #[error("opening the database {file}")]
+    Open {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// The file is damaged.
+    #[error(
+        "the database {file} is damaged ({finding}); nothing was changed. Restore a backup, or move the file away to start empty"
+    )]
+    Damaged {
+        /// Which.
+        file: PathBuf,
+        /// What the check found first.
+        finding: String,
+    },
+    /// The file was written by a newer version.
+    #[error("the database {file} has schema version {found}, this program knows up to {known}; use the newer program")]
+    Newer {
+        /// Which.
+        file: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// A statement failed.
+    #[error("{doing}")]
+    Sql {
+        /// What we were doing.
+        doing: &'static str,
+        /// Why it failed.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// A row does not read back.
+    #[error("reading a stored {what}")]
+    Row {
+        /// What kind of row.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The writer has ended.
+    #[error("the store is closed")]
+    Closed,
+}
+
+impl StoreError {
+    pub(crate) fn sql(doing: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
+        move |source| Self::Sql { doing, source }
+    }
+
+    pub(crate) fn row(what: &'static str) -> impl FnOnce(serde_json::Error) -> Self {
+        move |source| Self::Row { what, source }
+    }
+}

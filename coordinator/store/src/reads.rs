@@ -1,0 +1,212 @@
+//! Reading: the world at start, and what the API shows and lists.
+
+use crate::{Store, StoreError};
+use hearth_coordinator_core::agent::Agent;
+use hearth_coordinator_core::application::Application;
+use hearth_coordinator_core::command::{Change, ClientToken};
+use hearth_coordinator_core::job_run::JobRun;
+use hearth_coordinator_core::release::Release;
+use hearth_coordinator_core::worker::Worker;
+use hearth_coordinator_core::world::World;
+use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Timestamp};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sqlx::sqlite::{Sqlite, SqliteRow};
+use sqlx::{QueryBuilder, Row};
+use std::collections::BTreeSet;
+
+/// An application and the API's document of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApplicationRecord {
+    /// The application.
+    pub application: Application,
+    /// The document.
+    pub document: Value,
+}
+
+/// A job run and the API's document of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JobRunRecord {
+    /// The job run.
+    pub run: JobRun,
+    /// The document.
+    pub document: Value,
+}
+
+/// Where a page of a listing ended: listings go from the newest to the oldest, then by id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cursor {
+    /// When the last item was made.
+    pub created_at: Timestamp,
+    /// Its id.
+    pub id: String,
+}
+
+/// Which job runs to list.
+#[derive(Debug, Clone, Default)]
+pub struct RunFilter {
+    /// Only these states; all if empty.
+    pub states: BTreeSet<JobRunState>,
+    /// Only those made after this moment.
+    pub created_after: Option<Timestamp>,
+    /// Only those made before this moment.
+    pub created_before: Option<Timestamp>,
+    /// Only those of this mode, as the API names it.
+    pub mode: Option<String>,
+}
+
+impl Store {
+    /// Rebuilds the world: everything that is still of consequence.
+    pub async fn load_world(&self) -> Result<World, StoreError> {
+        let mut world = World::default();
+        for application in self
+            .rows::<Application>("application", "SELECT row FROM applications WHERE state <> 'TERMINATED'")
+            .await?
+        {
+            world.apply(&Change::Application(application));
+        }
+        for release in self.rows::<Release>("release", "SELECT row FROM releases").await? {
+            world.apply(&Change::Release(release));
+        }
+        for agent in self.rows::<Agent>("agent", "SELECT row FROM agents").await? {
+            world.apply(&Change::Agent(agent));
+        }
+        for run in self.rows::<JobRun>("job run", "SELECT row FROM job_runs WHERE active = 1").await? {
+            world.apply(&Change::JobRun(run));
+        }
+        for worker in self.rows::<Worker>("worker", "SELECT row FROM workers WHERE live = 1").await? {
+            world.apply(&Change::Worker(worker));
+        }
+        let reading = "reading client tokens";
+        let tokens = sqlx::query("SELECT scope, token, digest, resource FROM client_tokens")
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::sql(reading))?;
+        for row in tokens {
+            let get = |column| row.try_get::<String, usize>(column).map_err(StoreError::sql(reading));
+            let token = ClientToken { scope: get(0)?, token: get(1)?, digest: get(2)? };
+            world.apply(&Change::Token { token, resource: get(3)? });
+        }
+        Ok(world)
+    }
+
+    async fn rows<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        sql: &'static str,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(StoreError::sql("reading rows"))?;
+        rows.iter().map(|row| parse(what, row, 0)).collect()
+    }
+
+    /// An application, deleted ones included.
+    pub async fn application(&self, id: &ApplicationId) -> Result<Option<ApplicationRecord>, StoreError> {
+        let row = sqlx::query("SELECT row, document FROM applications WHERE id = ?1")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::sql("reading an application"))?;
+        row.as_ref().map(application_record).transpose()
+    }
+
+    /// Applications from the newest to the oldest.
+    pub async fn applications(
+        &self,
+        states: &BTreeSet<ApplicationState>,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Vec<ApplicationRecord>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT row, document FROM applications WHERE 1 = 1");
+        one_of(&mut query, states.iter().map(|state| state.as_str()));
+        page(&mut query, after, limit);
+        let rows = query
+            .build()
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::sql("listing applications"))?;
+        rows.iter().map(application_record).collect()
+    }
+
+    /// A job run, ended ones included.
+    pub async fn job_run(&self, id: &JobRunId) -> Result<Option<JobRunRecord>, StoreError> {
+        let row = sqlx::query("SELECT row, document FROM job_runs WHERE id = ?1")
+            .bind(id.as_str())
+            .fetch_optional(&self.readers)
+            .await
+            .map_err(StoreError::sql("reading a job run"))?;
+        row.as_ref().map(run_record).transpose()
+    }
+
+    /// Job runs of an application from the newest to the oldest.
+    pub async fn job_runs(
+        &self,
+        application: &ApplicationId,
+        filter: &RunFilter,
+        after: Option<&Cursor>,
+        limit: u32,
+    ) -> Result<Vec<JobRunRecord>, StoreError> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT row, document FROM job_runs WHERE application = ");
+        query.push_bind(application.as_str().to_owned());
+        one_of(&mut query, filter.states.iter().map(|state| state.as_str()));
+        if let Some(moment) = filter.created_after {
+            query.push(" AND created_at > ").push_bind(moment.as_millis());
+        }
+        if let Some(moment) = filter.created_before {
+            query.push(" AND created_at < ").push_bind(moment.as_millis());
+        }
+        if let Some(mode) = &filter.mode {
+            query.push(" AND json_extract(document, '$.mode') = ").push_bind(mode.clone());
+        }
+        page(&mut query, after, limit);
+        let rows =
+            query.build().fetch_all(&self.readers).await.map_err(StoreError::sql("listing job runs"))?;
+        rows.iter().map(run_record).collect()
+    }
+
+    /// Every worker a job run ever had.
+    pub async fn workers_of(&self, run: &JobRunId) -> Result<Vec<Worker>, StoreError> {
+        let rows = sqlx::query("SELECT row FROM workers WHERE run = ?1 ORDER BY id")
+            .bind(run.as_str())
+            .fetch_all(&self.readers)
+            .await
+            .map_err(StoreError::sql("reading workers"))?;
+        rows.iter().map(|row| parse("worker", row, 0)).collect()
+    }
+}
+
+fn one_of(query: &mut QueryBuilder<Sqlite>, states: impl ExactSizeIterator<Item = &'static str>) {
+    if states.len() > 0 {
+        query.push(" AND state IN (");
+        let mut list = query.separated(", ");
+        for state in states {
+            list.push_bind(state);
+        }
+        query.push(")");
+    }
+}
+
+fn page(query: &mut QueryBuilder<Sqlite>, after: Option<&Cursor>, limit: u32) {
+    if let Some(after) = after {
+        let at = after.created_at.as_millis();
+        query.push(" AND (created_at < ").push_bind(at);
+        query.push(" OR (created_at = ").push_bind(at);
+        query.push(" AND id > ").push_bind(after.id.clone()).push("))");
+    }
+    query.push(" ORDER BY created_at DESC, id LIMIT ").push_bind(i64::from(limit));
+}
+
+fn parse<T: DeserializeOwned>(what: &'static str, row: &SqliteRow, column: usize) -> Result<T, StoreError> {
+    let text: &str = row.try_get(column).map_err(StoreError::sql("reading a row"))?;
+    serde_json::from_str(text).map_err(StoreError::row(what))
+}
+
+fn application_record(row: &SqliteRow) -> Result<ApplicationRecord, StoreError> {
+    Ok(ApplicationRecord {
+        application: parse("application", row, 0)?,
+        document: parse("application document", row, 1)?,
+    })
+}
+
+fn run_record(row: &SqliteRow) -> Result<JobRunRecord, StoreError> {
+    Ok(JobRunRecord { run: parse("job run", row, 0)?, document: parse("job run document", row, 1)? })
+}

@@ -1,0 +1,70 @@
+//! The tables, as a list of steps that only ever grows.
+
+use crate::StoreError;
+use sqlx::{Row, SqlitePool};
+use std::path::Path;
+
+/// Each step brings the schema from its index to its index + 1.
+const STEPS: &[&str] = &[r"
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+CREATE TABLE applications (
+  id TEXT PRIMARY KEY, state TEXT NOT NULL, created_at INTEGER NOT NULL, row TEXT NOT NULL, document TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX applications_by_age ON applications (created_at DESC, id);
+CREATE TABLE job_runs (
+  id TEXT PRIMARY KEY, application TEXT NOT NULL, state TEXT NOT NULL, active INTEGER NOT NULL,
+  created_at INTEGER NOT NULL, row TEXT NOT NULL, document TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX job_runs_by_age ON job_runs (application, created_at DESC, id);
+CREATE INDEX job_runs_active ON job_runs (active) WHERE active = 1;
+CREATE TABLE workers (id TEXT PRIMARY KEY, run TEXT NOT NULL, agent TEXT NOT NULL, live INTEGER NOT NULL, row TEXT NOT NULL) STRICT;
+CREATE INDEX workers_live ON workers (live) WHERE live = 1;
+CREATE INDEX workers_of_run ON workers (run);
+CREATE TABLE agents (id TEXT PRIMARY KEY, row TEXT NOT NULL) STRICT;
+CREATE TABLE releases (label TEXT PRIMARY KEY, row TEXT NOT NULL) STRICT;
+CREATE TABLE client_tokens (
+  scope TEXT NOT NULL, token TEXT NOT NULL, digest TEXT NOT NULL, resource TEXT NOT NULL, PRIMARY KEY (scope, token)
+) STRICT;
+CREATE TABLE documents (
+  kind TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (kind, id)
+) STRICT;
+CREATE TABLE join_tokens (
+  hash TEXT PRIMARY KEY, expires_at INTEGER NOT NULL, used_at INTEGER, public_key TEXT, agent TEXT
+) STRICT;
+CREATE TABLE events (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, resource TEXT NOT NULL, state TEXT NOT NULL
+) STRICT;
+"];
+
+/// Refuses a damaged file before anything is written to it.
+pub(crate) async fn check(pool: &SqlitePool, file: &Path) -> Result<(), StoreError> {
+    let damaged = |finding: String| StoreError::Damaged { file: file.to_owned(), finding };
+    let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|e| damaged(e.to_string()))?;
+    let finding: String = row.try_get(0).map_err(|e| damaged(e.to_string()))?;
+    if finding == "ok" { Ok(()) } else { Err(damaged(finding)) }
+}
+
+/// Brings the schema up to date, each step in a transaction with its version.
+pub(crate) async fn migrate(pool: &SqlitePool, file: &Path) -> Result<(), StoreError> {
+    let reading = "reading the schema version";
+    let found: i64 = sqlx::query("PRAGMA user_version")
+        .fetch_one(pool)
+        .await
+        .and_then(|row| row.try_get(0))
+        .map_err(StoreError::sql(reading))?;
+    let known = i64::try_from(STEPS.len()).expect("a handful of steps");
+    if found > known {
+        return Err(StoreError::Newer { file: file.to_owned(), found, known });
+    }
+    for (version, step) in (1_i64..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
+        let migrating = "bringing the schema up to date";
+        let mut transaction = pool.begin().await.map_err(StoreError::sql(migrating))?;
+        sqlx::raw_sql(*step).execute(&mut *transaction).await.map_err(StoreError::sql(migrating))?;
+        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}")))
+            .execute(&mut *transaction)
+            .await
+            .map_err(StoreError::sql(migrating))?;
+        transaction.commit().await.map_err(StoreError::sql(migrating))?;
+    }
+    Ok(())
+}

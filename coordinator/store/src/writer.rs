@@ -1,0 +1,290 @@
+//! The one writer: jobs that arrive while a commit is under way share the next one (group commit), a savepoint each.
+
+use crate::documents::{self, Document, DocumentConflict};
+use crate::enrolment::{self, Enrolled, JoinToken, TokenRefused};
+use crate::{Store, StoreError};
+use hearth_coordinator_core::command::Change;
+use hearth_types::{AgentId, Epoch, Timestamp};
+use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use std::sync::Arc;
+use tokio::sync::{mpsc, oneshot};
+
+/// Jobs that may wait for the writer; beyond that, callers wait to hand theirs over.
+const QUEUE: usize = 1024;
+/// Jobs that share one commit at the most, so that none waits long for its answer.
+const GROUP: usize = 256;
+
+type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum Job {
+    Commit { changes: Vec<Change>, at: Timestamp, answer: Answer<()> },
+    Epoch { answer: Answer<Epoch> },
+    Put { document: Document, answer: Answer<Result<u64, DocumentConflict>> },
+    Delete { kind: String, id: String, revision: u64, answer: Answer<Result<(), DocumentConflict>> },
+    IssueToken { token: JoinToken, answer: Answer<()> },
+    Enrol { enrolled: Enrolled, answer: Answer<Result<AgentId, TokenRefused>> },
+}
+
+/// Handle of the writer's task; the task ends when the last handle is gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    pub(crate) fn start(pool: SqlitePool) -> Self {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(run(pool, queue));
+        Self { jobs }
+    }
+
+    async fn ask<T>(&self, job: impl FnOnce(Answer<T>) -> Job) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.jobs.send(job(answer)).await.map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+
+    pub(crate) async fn next_epoch(&self) -> Result<Epoch, StoreError> {
+        self.ask(|answer| Job::Epoch { answer }).await
+    }
+}
+
+impl Store {
+    /// Makes changes durable, all or none. Not cancel safe: a dropped call may still become durable.
+    pub async fn commit(&self, changes: Vec<Change>, at: Timestamp) -> Result<(), StoreError> {
+        self.writer.ask(|answer| Job::Commit { changes, at, answer }).await
+    }
+
+    /// Stores a document if its stored revision is `document.revision` (0: there is none yet); answers the new revision.
+    pub async fn put_document(&self, document: Document) -> Result<Result<u64, DocumentConflict>, StoreError> {
+        self.writer.ask(|answer| Job::Put { document, answer }).await
+    }
+
+    /// Deletes a document if its stored revision is `revision`.
+    pub async fn delete_document(
+        &self,
+        kind: &str,
+        id: &str,
+        revision: u64,
+    ) -> Result<Result<(), DocumentConflict>, StoreError> {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        self.writer.ask(|answer| Job::Delete { kind, id, revision, answer }).await
+    }
+
+    /// Records a join token that may be used once until it expires.
+    pub async fn issue_join_token(&self, token: JoinToken) -> Result<(), StoreError> {
+        self.writer.ask(|answer| Job::IssueToken { token, answer }).await
+    }
+
+    /// Consumes a join token; the same public key may repeat for a while and is answered with the same agent id.
+    pub async fn enrol(&self, enrolled: Enrolled) -> Result<Result<AgentId, TokenRefused>, StoreError> {
+        self.writer.ask(|answer| Job::Enrol { enrolled, answer }).await
+    }
+}
+
+/// An executed job whose answer waits for the commit.
+type Waiting = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
+
+async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.recv().await {
+        let mut jobs = vec![first];
+        while jobs.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        if let Err(source) = commit_group(&pool, jobs).await {
+            tracing::error!(error = %source, "group commit failed");
+        }
+    }
+    pool.close().await;
+}
+
+async fn commit_group(pool: &SqlitePool, jobs: Vec<Job>) -> Result<(), sqlx::Error> {
+    // Dropped answers tell the callers `Closed`; the database itself says why in the log.
+    let mut connection = pool.acquire().await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut waiting: Vec<Waiting> = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        waiting.push(execute(&mut transaction, job).await?);
+    }
+    let committed = transaction.commit().await.map_err(Arc::new);
+    for answer in waiting {
+        answer(committed.clone());
+    }
+    Ok(())
+}
+
+/// Executes one job within a savepoint, so that its failure undoes only its own work.
+async fn execute(connection: &mut SqliteConnection, job: Job) -> Result<Waiting, sqlx::Error> {
+    let mut savepoint = connection.begin().await?;
+    let (keep, waiting): (bool, Waiting) = match job {
+        Job::Commit { changes, at, answer } => {
+            let done = write_changes(&mut savepoint, &changes, at).await;
+            settle(done, answer)
+        }
+        Job::Epoch { answer } => {
+            let done = next_epoch(&mut savepoint).await;
+            settle(done, answer)
+        }
+        Job::Put { document, answer } => {
+            let done = documents::put(&mut savepoint, document).await;
+            settle(done, answer)
+        }
+        Job::Delete { kind, id, revision, answer } => {
+            let done = documents::delete(&mut savepoint, &kind, &id, revision).await;
+            settle(done, answer)
+        }
+        Job::IssueToken { token, answer } => {
+            let done = enrolment::issue(&mut savepoint, &token).await;
+            settle(done, answer)
+        }
+        Job::Enrol { enrolled, answer } => {
+            let done = enrolment::consume(&mut savepoint, enrolled).await;
+            settle(done, answer)
+        }
+    };
+    if keep { savepoint.commit().await? } else { savepoint.rollback().await? }
+    Ok(waiting)
+}
+
+fn settle<T: Send + 'static>(done: Result<T, StoreError>, answer: Answer<T>) -> (bool, Waiting) {
+    let keep = done.is_ok();
+    let waiting = move |committed: Result<(), Arc<sqlx::Error>>| {
+        let result = match (done, committed) {
+            (Ok(value), Ok(())) => Ok(value),
+            (Err(error), _) => Err(error),
+            (Ok(_), Err(error)) => Err(StoreError::Sql {
+                doing: "committing",
+                source: sqlx::Error::Protocol(error.to_string()),
+            }),
+        };
+        // The caller may have gone; what it asked for is done all the same.
+        drop(answer.send(result));
+    };
+    (keep, Box::new(waiting))
+}
+
+async fn next_epoch(connection: &mut SqliteConnection) -> Result<Epoch, StoreError> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('epoch', '1')
+               ON CONFLICT (key) DO UPDATE SET value = CAST(value AS INTEGER) + 1 RETURNING CAST(value AS INTEGER)";
+    let row = sqlx::query(sql).fetch_one(connection).await.map_err(StoreError::sql("beginning an epoch"))?;
+    let epoch: i64 = row.try_get(0).map_err(StoreError::sql("beginning an epoch"))?;
+    Ok(Epoch(u64::try_from(epoch).unwrap_or(0)))
+}
+
+async fn write_changes(
+    connection: &mut SqliteConnection,
+    changes: &[Change],
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    for change in changes {
+        write_change(connection, change, at).await?;
+    }
+    Ok(())
+}
+
+fn text<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(StoreError::row("value being written"))
+}
+
+async fn write_change(
+    connection: &mut SqliteConnection,
+    change: &Change,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let query = match change {
+        Change::Application(application) => {
+            event(connection, at, "application", application.id.as_str(), application.state.as_str()).await?;
+            sqlx::query(
+                "INSERT INTO applications (id, state, created_at, row) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (id) DO UPDATE SET state = ?2, row = ?4",
+            )
+            .bind(application.id.as_str())
+            .bind(application.state.as_str())
+            .bind(application.created_at.as_millis())
+            .bind(text(application)?)
+        }
+        Change::ApplicationDocument { id, document } => {
+            sqlx::query("UPDATE applications SET document = ?2 WHERE id = ?1")
+                .bind(id.as_str())
+                .bind(text(document)?)
+        }
+        Change::JobRun(run) => {
+            event(connection, at, "job_run", run.id.as_str(), run.state().as_str()).await?;
+            sqlx::query(
+                "INSERT INTO job_runs (id, application, state, active, created_at, row) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT (id) DO UPDATE SET state = ?3, active = ?4, row = ?6",
+            )
+            .bind(run.id.as_str())
+            .bind(run.application.as_str())
+            .bind(run.state().as_str())
+            .bind(!run.state().is_final())
+            .bind(run.created_at.as_millis())
+            .bind(text(run)?)
+        }
+        Change::JobRunDocument { id, document } => {
+            sqlx::query("UPDATE job_runs SET document = ?2 WHERE id = ?1").bind(id.as_str()).bind(text(document)?)
+        }
+        Change::Worker(worker) => sqlx::query(
+            "INSERT INTO workers (id, run, agent, live, row) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET live = ?4, row = ?5",
+        )
+        .bind(worker.id.as_str())
+        .bind(worker.run.as_str())
+        .bind(worker.agent.as_str())
+        .bind(worker.is_live())
+        .bind(text(worker)?),
+        Change::Agent(agent) => {
+            sqlx::query("INSERT INTO agents (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = ?2")
+                .bind(agent.id.as_str())
+                .bind(text(agent)?)
+        }
+        Change::Release(release) => {
+            sqlx::query("INSERT INTO releases (label, row) VALUES (?1, ?2) ON CONFLICT (label) DO UPDATE SET row = ?2")
+                .bind(release.label.as_str())
+                .bind(text(release)?)
+        }
+        // No upsert: a second use of a token must never pass here unseen.
+        Change::Token { token, resource } => {
+            sqlx::query("INSERT INTO client_tokens (scope, token, digest, resource) VALUES (?1, ?2, ?3, ?4)")
+                .bind(&token.scope)
+                .bind(&token.token)
+                .bind(&token.digest)
+                .bind(resource)
+        }
+    };
+    query.execute(connection).await.map_err(StoreError::sql("writing a change"))?;
+    Ok(())
+}
+
+/// Adds to the outbox, unless the state is the one last told.
+async fn event(
+    connection: &mut SqliteConnection,
+    at: Timestamp,
+    kind: &'static str,
+    resource: &str,
+    state: &'static str,
+) -> Result<(), StoreError> {
+    let table = match kind {
+        "application" => "SELECT state FROM applications WHERE id = ?1",
+        _ => "SELECT state FROM job_runs WHERE id = ?1",
+    };
+    let before: Option<String> = sqlx::query(table)
+        .bind(resource)
+        .fetch_optional(&mut *connection)
+        .await
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(StoreError::sql("reading the state before"))?;
+    if before.as_deref() != Some(state) {
+        sqlx::query("INSERT INTO events (at, kind, resource, state) VALUES (?1, ?2, ?3, ?4)")
+            .bind(at.as_millis())
+            .bind(kind)
+            .bind(resource)
+            .bind(state)
+            .execute(connection)
+            .await
+            .map_err(StoreError::sql("writing an event"))?;
+    }
+    Ok(())
+}
