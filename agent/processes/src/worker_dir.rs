@@ -287,7 +287,8 @@ mod tests {
         symlink(outside.path(), dir.work().join("link")).expect("linked");
         let closed = dir.work().join("closed/deep");
         fs::create_dir_all(&closed).expect("made");
-        fs::set_permissions(closed.parent().expect("a parent"), Permissions::from_mode(0)).expect("closed");
+        fs::set_permissions(closed.parent().expect("a parent"), Permissions::from_mode(0o000))
+            .expect("closed");
 
         dirs.remove("w-1").expect("removed");
         dirs.remove("w-1").expect("removed again");

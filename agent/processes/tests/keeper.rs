@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use hearth_cgroups::Enforcement;
+use hearth_cgroups::{Enforcement, Hierarchy};
 use hearth_processes::{
     Access, Adoption, End, Mount, SpawnError, Spawned, UidRange, WaitError, WorkerSignal, adopt,
 };
@@ -208,7 +208,19 @@ async fn an_out_of_memory_kill_is_recorded() {
 
 #[tokio::test]
 async fn a_fork_bomb_ends_with_its_worker() {
-    let agent = Agent::new("bomb");
+    a_fork_bomb_ends(Agent::new("bomb")).await;
+}
+
+#[tokio::test]
+async fn a_fork_bomb_ends_with_its_worker_without_cgroup_kill() {
+    let Hierarchy::Hybrid { controllers, .. } = Hierarchy::detect() else {
+        eprintln!("skipped: not a hybrid host");
+        return;
+    };
+    a_fork_bomb_ends(Agent::in_hierarchy("bomb-v1", Hierarchy::V1 { controllers })).await;
+}
+
+async fn a_fork_bomb_ends(agent: Agent) {
     if !can_confine() || agent.cgroups.report().pids != Enforcement::Enforced {
         eprintln!("skipped: needs root and the pids controller");
         return;

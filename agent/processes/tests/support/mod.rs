@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use hearth_cgroups::{Cgroups, Limits, WorkerGroup};
+use hearth_cgroups::{Cgroups, Hierarchy, Limits, WorkerGroup};
 use hearth_processes::{
     Access, End, Exit, Identity, KeeperHandle, KeeperProgram, LaunchPlan, Mount, Spawned, View, WorkerDir,
     WorkerDirs, host,
@@ -55,10 +55,14 @@ pub(crate) struct Worker {
 
 impl Agent {
     pub(crate) fn new(test: &str) -> Self {
+        Self::in_hierarchy(test, Hierarchy::detect())
+    }
+
+    pub(crate) fn in_hierarchy(test: &str, hierarchy: Hierarchy) -> Self {
         let state = tempfile::tempdir().expect("a directory");
         let dirs = WorkerDirs::open(state.path()).expect("opened");
         let name = format!("test-{test}-{}", std::process::id());
-        let cgroups = Cgroups::prepare(&name, None).expect("prepared");
+        let cgroups = Cgroups::prepare_in(hierarchy, &name, None).expect("prepared");
         Self { state, dirs, cgroups }
     }
 
