@@ -66,6 +66,14 @@ class Lab:
         return ":".join([str(self.jars / "hearth-launcher.jar"), str(self.jars / "hearth-spark.jar"),
                          str(self.spark_home / "jars/*")])
 
+    def train(self):
+        """Makes the class-data archives as the agent does, once for a bundle. Returns their paths by role."""
+        directory = self.root / "archives"
+        shutil.rmtree(directory, ignore_errors=True)
+        subprocess.run([self.java, "-cp", self.class_path(), "org.apache.spark.hearth.ArchiveTraining", str(directory)],
+                       cwd=self.root, env={**os.environ, "SPARK_HOME": str(self.spark_home)}, check=True, timeout=600)
+        return {role: directory / f"{role}.jsa" for role in ("driver", "executor")}
+
 
 class Worker:
     """One JVM with its directory, its socket, and both directions of its control channel."""

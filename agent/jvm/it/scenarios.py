@@ -262,8 +262,10 @@ assert driver[0].endswith("work/environment"), driver
         "--conf", "spark.executorEnv.PYSPARK_PYTHON=./environment/bin/python", main],
         env={"PYSPARK_PYTHON": "./environment/bin/python", "PYSPARK_DRIVER_PYTHON": "./environment/bin/python"})
     assert job.wait() == 0, job.driver.log("stdout") + job.driver.log()
-    job2 = Job(lab, "archive_by_conf", [
-        "--conf", f"spark.archives={packed}#environment", "--conf", "spark.pyspark.python=./environment/bin/python",
+    remote = f"viewfs://lab/root/{packed.name}"
+    job2 = Job(lab, "archive_by_conf", [  # A remote file system other than S3, of Hadoop's own.
+        "--conf", f"spark.hadoop.fs.viewfs.mounttable.lab.link./root=file://{lab.root}",
+        "--conf", f"spark.archives={remote}#environment", "--conf", "spark.pyspark.python=./environment/bin/python",
         "--files", f"{data},{data}#named.txt", "--py-files", module, main])
     assert job2.wait() == 0, job2.driver.log("stdout") + job2.driver.log()
     return job.driver.log("stdout").strip()[-160:]
@@ -346,6 +348,20 @@ def decommission(lab):
 
 
 @scenario
+def no_room(lab):
+    """Three executors wanted, one to be had: the job does not wait half a minute for the others."""
+    job = pi(lab, "no_room", conf={"spark.executor.instances": "3"}, start_executors=False)
+    job.until(lambda: job.targets, "a target")
+    with job.lock:
+        job._start_executor(job.targets[-1][1][0])
+    for _ in range(2):
+        job.driver.send({"type": "launch_failed", "rp_id": 0, "reason": "no capacity"})
+    assert job.wait() == 0
+    assert job.driver.times["exit"] - job.driver.times["spawn"] < 25
+    return timing(job)
+
+
+@scenario
 def sql_file(lab):
     """A .sql file through Spark's own command line."""
     sql = script(lab, "query.sql", "select concat('answer ', sum(id)) from range(10);\n")
@@ -354,6 +370,23 @@ def sql_file(lab):
     assert job.wait() == 0, job.driver.log()
     assert "answer 45" in job.driver.log("stdout"), job.driver.log("stdout")
     return timing(job)
+
+
+@scenario
+def class_data_archives(lab):
+    """The archives that ArchiveTraining makes are really used: the JVM would ignore a wrong one without a word."""
+    archives = lab.train()
+    flags = {role: [f"-XX:SharedArchiveFile={path}", f"-Xlog:class+load:file={lab.root / role}.classes"]
+             for role, path in archives.items()}
+    job = pi(lab, "class_data_archives", driver_opts=flags["driver"], conf={
+        "spark.executor.instances": "1", "spark.executor.extraJavaOptions": " ".join(flags["executor"])})
+    assert job.wait() == 0
+    shares = {}
+    for role in archives:
+        loaded = Path(f"{lab.root / role}.classes").read_text().splitlines()
+        shares[role] = sum("shared objects file (top)" in line for line in loaded) / len(loaded)
+        assert shares[role] > 0.6, (role, shares[role])
+    return str(shares) + " " + timing(job)
 
 
 @scenario

@@ -68,6 +68,7 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
     private final ExecutorVerdicts verdicts;
     private final JobProgress progress;
     private volatile Report.SetTarget target;
+    private volatile boolean isShort;
     private volatile boolean isStopped;
 
     HearthSchedulerBackend(TaskSchedulerImpl scheduler, SparkContext context, ControlChannel agent) {
@@ -109,11 +110,9 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
         super.start();
         String driverUrl = "spark://" + ENDPOINT_NAME() + "@" + conf().get("spark.driver.host") + ":"
                 + conf().get("spark.driver.port");
-        int executors = SchedulerBackendUtils.getInitialTargetExecutorNumber(
-                conf(), SchedulerBackendUtils.DEFAULT_NUMBER_EXECUTORS());
         ResourceProfile profile = context.resourceProfileManager().defaultResourceProfile();
         Report.RegisterApp registration = ExecutorStartup.describe(context, appId, driverUrl);
-        target = new Report.SetTarget(List.of(ExecutorSize.of(profile, conf()).times(profile.id(), executors)));
+        target = new Report.SetTarget(List.of(ExecutorSize.of(profile, conf()).times(profile.id(), initialExecutors())));
         agent.subscribe(this::onOrder, () -> {
             agent.send(registration);
             agent.send(target);
@@ -148,11 +147,30 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
                 : MIN_REGISTERED_RATIO;
     }
 
+    /**
+     * Tells whether the program may go on. With several executors it waits for most of them, so that the first tasks are
+     * spread; a single one, or a cluster that says it has no room for more, is nothing to wait for.
+     */
     @Override
     public boolean sufficientResourcesRegistered() {
-        int initial = SchedulerBackendUtils.getInitialTargetExecutorNumber(
+        int initial = initialExecutors();
+        return initial <= 1 || isShort || totalRegisteredExecutors().get() >= initial * minRegisteredRatio();
+    }
+
+    /** Counts the cores of the first executor before it is there, since the program does not wait for it. */
+    @Override
+    public int defaultParallelism() {
+        int parallelism = super.defaultParallelism();
+        if (conf().contains("spark.default.parallelism") || totalRegisteredExecutors().get() > 0) {
+            return parallelism;
+        }
+        ResourceProfile profile = context.resourceProfileManager().defaultResourceProfile();
+        return Math.max(parallelism, ExecutorSize.of(profile, conf()).cores());
+    }
+
+    private int initialExecutors() {
+        return SchedulerBackendUtils.getInitialTargetExecutorNumber(
                 conf(), SchedulerBackendUtils.DEFAULT_NUMBER_EXECUTORS());
-        return totalRegisteredExecutors().get() >= initial * minRegisteredRatio();
     }
 
     @Override
@@ -202,6 +220,7 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
         if (order instanceof Order.ExecutorExited exited) {
             onExecutorExited(exited);
         } else if (order instanceof Order.LaunchFailed failed) {
+            isShort = true;
             LOG.warn("No executor of resource profile {} could be launched: {}", failed.profileId(), failed.reason());
         } else if (order instanceof Order.ExecutorLaunched launched) {
             LOG.info("Executor {} was launched on {}", launched.id(), launched.host());
