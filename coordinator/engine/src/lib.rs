@@ -6,7 +6,7 @@ mod ids;
 mod turn;
 
 pub use board::{Board, DriverProgress};
-pub use ids::{fresh_application_id, fresh_agent_id, fresh_job_run_id, fresh_worker_id};
+pub use ids::{fresh_agent_id, fresh_application_id, fresh_job_run_id, fresh_worker_id};
 
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::world::World;

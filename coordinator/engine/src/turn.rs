@@ -78,7 +78,13 @@ impl Core {
         self.settle(changes, effects, answered, at).await;
     }
 
-    async fn settle(&mut self, changes: Vec<Change>, effects: Vec<Effect>, answered: Vec<Answered>, at: Timestamp) {
+    async fn settle(
+        &mut self,
+        changes: Vec<Change>,
+        effects: Vec<Effect>,
+        answered: Vec<Answered>,
+        at: Timestamp,
+    ) {
         if !changes.is_empty() {
             log_transitions(&changes);
             if let Err(error) = self.store.commit(changes, at).await {

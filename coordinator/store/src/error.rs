@@ -25,7 +25,9 @@ pub enum StoreError {
         finding: String,
     },
     /// The file was written by a newer version.
-    #[error("the database {file} has schema version {found}, this program knows up to {known}; use the newer program")]
+    #[error(
+        "the database {file} has schema version {found}, this program knows up to {known}; use the newer program"
+    )]
     Newer {
         /// Which.
         file: PathBuf,

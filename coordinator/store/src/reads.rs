@@ -95,7 +95,8 @@ impl Store {
         what: &'static str,
         sql: &'static str,
     ) -> Result<Vec<T>, StoreError> {
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(StoreError::sql("reading rows"))?;
+        let rows =
+            sqlx::query(sql).fetch_all(&self.readers).await.map_err(StoreError::sql("reading rows"))?;
         rows.iter().map(|row| parse(what, row, 0)).collect()
     }
 
@@ -119,11 +120,8 @@ impl Store {
         let mut query = QueryBuilder::<Sqlite>::new("SELECT row, document FROM applications WHERE 1 = 1");
         one_of(&mut query, states.iter().map(|state| state.as_str()));
         page(&mut query, after, limit);
-        let rows = query
-            .build()
-            .fetch_all(&self.readers)
-            .await
-            .map_err(StoreError::sql("listing applications"))?;
+        let rows =
+            query.build().fetch_all(&self.readers).await.map_err(StoreError::sql("listing applications"))?;
         rows.iter().map(application_record).collect()
     }
 
@@ -145,7 +143,8 @@ impl Store {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Vec<JobRunRecord>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT row, document FROM job_runs WHERE application = ");
+        let mut query =
+            QueryBuilder::<Sqlite>::new("SELECT row, document FROM job_runs WHERE application = ");
         query.push_bind(application.as_str().to_owned());
         one_of(&mut query, filter.states.iter().map(|state| state.as_str()));
         if let Some(moment) = filter.created_after {

@@ -39,7 +39,8 @@ CREATE TABLE events (
 /// Refuses a damaged file before anything is written to it.
 pub(crate) async fn check(pool: &SqlitePool, file: &Path) -> Result<(), StoreError> {
     let damaged = |finding: String| StoreError::Damaged { file: file.to_owned(), finding };
-    let row = sqlx::query("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|e| damaged(e.to_string()))?;
+    let row =
+        sqlx::query("PRAGMA quick_check(1)").fetch_one(pool).await.map_err(|e| damaged(e.to_string()))?;
     let finding: String = row.try_get(0).map_err(|e| damaged(e.to_string()))?;
     if finding == "ok" { Ok(()) } else { Err(damaged(finding)) }
 }

@@ -56,7 +56,10 @@ impl Store {
     }
 
     /// Stores a document if its stored revision is `document.revision` (0: there is none yet); answers the new revision.
-    pub async fn put_document(&self, document: Document) -> Result<Result<u64, DocumentConflict>, StoreError> {
+    pub async fn put_document(
+        &self,
+        document: Document,
+    ) -> Result<Result<u64, DocumentConflict>, StoreError> {
         self.writer.ask(|answer| Job::Put { document, answer }).await
     }
 
@@ -144,7 +147,11 @@ async fn execute(connection: &mut SqliteConnection, job: Job) -> Result<Waiting,
             settle(done, answer)
         }
     };
-    if keep { savepoint.commit().await? } else { savepoint.rollback().await? }
+    if keep {
+        savepoint.commit().await?
+    } else {
+        savepoint.rollback().await?
+    }
     Ok(waiting)
 }
 
@@ -154,10 +161,9 @@ fn settle<T: Send + 'static>(done: Result<T, StoreError>, answer: Answer<T>) -> 
         let result = match (done, committed) {
             (Ok(value), Ok(())) => Ok(value),
             (Err(error), _) => Err(error),
-            (Ok(_), Err(error)) => Err(StoreError::Sql {
-                doing: "committing",
-                source: sqlx::Error::Protocol(error.to_string()),
-            }),
+            (Ok(_), Err(error)) => {
+                Err(StoreError::Sql { doing: "committing", source: sqlx::Error::Protocol(error.to_string()) })
+            }
         };
         // The caller may have gone; what it asked for is done all the same.
         drop(answer.send(result));
@@ -224,7 +230,9 @@ async fn write_change(
             .bind(text(run)?)
         }
         Change::JobRunDocument { id, document } => {
-            sqlx::query("UPDATE job_runs SET document = ?2 WHERE id = ?1").bind(id.as_str()).bind(text(document)?)
+            sqlx::query("UPDATE job_runs SET document = ?2 WHERE id = ?1")
+                .bind(id.as_str())
+                .bind(text(document)?)
         }
         Change::Worker(worker) => sqlx::query(
             "INSERT INTO workers (id, run, agent, live, row) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -235,16 +243,16 @@ async fn write_change(
         .bind(worker.agent.as_str())
         .bind(worker.is_live())
         .bind(text(worker)?),
-        Change::Agent(agent) => {
-            sqlx::query("INSERT INTO agents (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = ?2")
-                .bind(agent.id.as_str())
-                .bind(text(agent)?)
-        }
-        Change::Release(release) => {
-            sqlx::query("INSERT INTO releases (label, row) VALUES (?1, ?2) ON CONFLICT (label) DO UPDATE SET row = ?2")
-                .bind(release.label.as_str())
-                .bind(text(release)?)
-        }
+        Change::Agent(agent) => sqlx::query(
+            "INSERT INTO agents (id, row) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET row = ?2",
+        )
+        .bind(agent.id.as_str())
+        .bind(text(agent)?),
+        Change::Release(release) => sqlx::query(
+            "INSERT INTO releases (label, row) VALUES (?1, ?2) ON CONFLICT (label) DO UPDATE SET row = ?2",
+        )
+        .bind(release.label.as_str())
+        .bind(text(release)?),
         // No upsert: a second use of a token must never pass here unseen.
         Change::Token { token, resource } => {
             sqlx::query("INSERT INTO client_tokens (scope, token, digest, resource) VALUES (?1, ?2, ?3, ?4)")

@@ -1,0 +1,66 @@
+//! Carries out effects: each becomes a message to an agent, if the agent is reachable. What does not reach it is derived
+//! again when it attaches.
+
+use crate::convert::{to_launch, to_news};
+use crate::orders::start_worker;
+use crate::sessions::Sessions;
+use crate::supplies::Supplies;
+use hearth_coordinator_core::command::{Effect, StartOrder};
+use hearth_proto::v1;
+use hearth_proto::v1::to_agent::Message;
+use hearth_types::{Epoch, ReleaseLabel};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Performs effects in order until the engine ends. Releases to be built are handed to `builds`.
+pub async fn perform_effects(
+    mut effects: mpsc::Receiver<Effect>,
+    epoch: Epoch,
+    sessions: Sessions,
+    supplies: Arc<dyn Supplies>,
+    builds: mpsc::UnboundedSender<ReleaseLabel>,
+) {
+    while let Some(effect) = effects.recv().await {
+        match effect {
+            Effect::Start(order) | Effect::Run(order) => start(&order, epoch, &sessions, &*supplies).await,
+            Effect::Stop { agent, worker, launch, grace } => sessions.send(
+                &agent,
+                Message::StopWorker(v1::StopWorker {
+                    epoch: epoch.0,
+                    worker_id: worker.to_string(),
+                    launch: Some(to_launch(launch)),
+                    grace_ms: u32::try_from(grace.as_millis()).unwrap_or(u32::MAX),
+                }),
+            ),
+            Effect::Forget { agent, worker } => {
+                sessions
+                    .send(&agent, Message::ForgetWorker(v1::ForgetWorker { worker_id: worker.to_string() }));
+            }
+            Effect::News { agent, driver, launch, news } => sessions.send(
+                &agent,
+                Message::ExecutorNews(v1::ExecutorNews {
+                    worker_id: driver.to_string(),
+                    launch: Some(to_launch(launch)),
+                    news: Some(to_news(news)),
+                }),
+            ),
+            // Unbounded, but holds one label per release at the most: the world asks once per release.
+            Effect::BuildRelease(label) => drop(builds.send(label)),
+        }
+    }
+}
+
+async fn start(order: &StartOrder, epoch: Epoch, sessions: &Sessions, supplies: &dyn Supplies) {
+    let worker = &order.worker;
+    match supplies.worker_credentials(worker).await {
+        Ok(credentials) => {
+            let secret = supplies.launch_secret(&worker.run, worker.launch);
+            let message = start_worker(order, epoch, secret, credentials);
+            sessions.send(&worker.agent, Message::StartWorker(message));
+        }
+        // The worker stays assigned; it is ordered again when its agent attaches.
+        Err(error) => {
+            tracing::error!(worker_id = %worker.id, job_run_id = %worker.run, error = %error, "making credentials");
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The agents' service: the ordered stream, and the calls for bulk and credentials.
+
+use crate::convert::{self, Malformed, Said};
+use crate::orders::to_credentials;
+use crate::sessions::{OUTBOX, Sessions};
+use crate::supplies::{Supplies, SupplyError};
+use futures::{Stream, StreamExt};
+use hearth_coordinator_core::command::Command;
+use hearth_engine::Engine;
+use hearth_mtls::{Authority, PeerInfo, PeerName};
+use hearth_proto::v1::agents_server::Agents;
+use hearth_proto::v1::to_agent::Message;
+use hearth_proto::v1::{self, FromAgent, ToAgent, from_agent};
+use hearth_types::{AgentId, Epoch, JobRunId, WorkerId};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+/// How long an agent may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// Bytes of a bundle in one message.
+const CHUNK: usize = 1 << 20;
+
+/// What an agent is told when it attaches.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// This coordinator's term of office.
+    pub epoch: Epoch,
+    /// Length of a lease.
+    pub lease: Duration,
+    /// Time between heartbeats.
+    pub heartbeat: Duration,
+    /// `host:port` of the AWS-compatible endpoint.
+    pub service_endpoint: String,
+    /// The Region.
+    pub region: String,
+}
+
+/// The agents' service.
+#[derive(Clone)]
+pub struct AgentService {
+    /// Decides.
+    pub engine: Engine,
+    /// The open streams.
+    pub sessions: Sessions,
+    /// Credentials, secrets, bundles.
+    pub supplies: Arc<dyn Supplies>,
+    /// Renews certificates.
+    pub authority: Arc<Authority>,
+    /// What an attaching agent is told.
+    pub terms: Terms,
+}
+
+impl std::fmt::Debug for AgentService {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AgentService").field("terms", &self.terms).finish_non_exhaustive()
+    }
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Agents for AgentService {
+    type AttachStream = ReceiverStream<Result<ToAgent, Status>>;
+    type FetchBundleStream = Answers<v1::BundleChunk>;
+
+    async fn attach(
+        &self,
+        request: Request<Streaming<FromAgent>>,
+    ) -> Result<Response<Self::AttachStream>, Status> {
+        let agent = caller(&request)?;
+        let mut messages = request.into_inner();
+        let hello = tokio::time::timeout(HELLO_WITHIN, messages.next())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello"))?
+            .ok_or_else(|| Status::invalid_argument("no hello"))??;
+        let Some(from_agent::Message::Hello(hello)) = hello.message else {
+            return Err(Status::invalid_argument("the first message must be hello"));
+        };
+        let (outbox, answers) = mpsc::channel(OUTBOX);
+        if hello.protocol == hearth_proto::PROTOCOL {
+            let service = self.clone();
+            tokio::spawn(service.serve(agent, hello, messages, outbox));
+        } else {
+            let reason = format!(
+                "agent speaks protocol {} and the coordinator {}; install the same version on both",
+                hello.protocol,
+                hearth_proto::PROTOCOL
+            );
+            tracing::warn!(agent_id = %agent, reason, "agent refused");
+            let refused = ToAgent { message: Some(Message::Refused(v1::Refused { reason })) };
+            drop(outbox.try_send(Ok(refused)));
+        }
+        Ok(Response::new(ReceiverStream::new(answers)))
+    }
+
+    async fn renew_certificate(
+        &self,
+        request: Request<v1::RenewCertificateRequest>,
+    ) -> Result<Response<v1::RenewCertificateResponse>, Status> {
+        let agent = caller(&request)?;
+        let terms = hearth_mtls::Terms::from_now();
+        let certificate = self
+            .authority
+            .sign_request(&request.into_inner().csr_der, &PeerName::Agent(agent.clone()), terms)
+            .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        tracing::info!(agent_id = %agent, "certificate renewed");
+        Ok(Response::new(v1::RenewCertificateResponse { certificate_der: certificate.to_vec() }))
+    }
+
+    async fn worker_credentials(
+        &self,
+        request: Request<v1::WorkerCredentialsRequest>,
+    ) -> Result<Response<v1::Credentials>, Status> {
+        let agent = caller(&request)?;
+        let id = WorkerId::new(request.into_inner().worker_id).map_err(malformed)?;
+        let world = self.engine.snapshot();
+        // An agent gets credentials of its own workers alone (design §8).
+        let worker = world.worker(&id).filter(|worker| worker.agent == agent);
+        let worker = worker.ok_or_else(|| Status::not_found("the worker is not on this agent"))?;
+        let credentials = self.supplies.worker_credentials(worker).await.map_err(unsupplied)?;
+        Ok(Response::new(to_credentials(credentials)))
+    }
+
+    async fn managed_credentials(
+        &self,
+        request: Request<v1::ManagedCredentialsRequest>,
+    ) -> Result<Response<v1::Credentials>, Status> {
+        let agent = caller(&request)?;
+        let run = JobRunId::new(request.into_inner().job_run_id).map_err(malformed)?;
+        let world = self.engine.snapshot();
+        if !world.workers_on(&agent).any(|worker| worker.run == run) {
+            return Err(Status::not_found("no worker of the job run is on this agent"));
+        }
+        let credentials = self.supplies.managed_credentials(&run).await.map_err(unsupplied)?;
+        Ok(Response::new(to_credentials(credentials)))
+    }
+
+    async fn fetch_bundle(
+        &self,
+        request: Request<v1::FetchBundleRequest>,
+    ) -> Result<Response<Self::FetchBundleStream>, Status> {
+        let agent = caller(&request)?;
+        let sha256 = request.into_inner().sha256;
+        let bundle = self.supplies.bundle(&sha256).await.map_err(unsupplied)?;
+        tracing::info!(agent_id = %agent, sha256, bytes = bundle.total, "sending a bundle");
+        let total_bytes = bundle.total;
+        let chunks = bundle.bytes.flat_map(move |read| {
+            let parts: Vec<Result<v1::BundleChunk, Status>> = match read {
+                Ok(bytes) => bytes
+                    .chunks(CHUNK)
+                    .map(|part| Ok(v1::BundleChunk { data: part.to_vec(), total_bytes }))
+                    .collect(),
+                Err(error) => vec![Err(Status::internal(error.to_string()))],
+            };
+            futures::stream::iter(parts)
+        });
+        Ok(Response::new(Box::pin(chunks)))
+    }
+}
+
+impl AgentService {
+    /// Serves one stream to its end.
+    async fn serve(
+        self,
+        agent: AgentId,
+        hello: v1::Hello,
+        mut messages: Streaming<FromAgent>,
+        outbox: mpsc::Sender<Result<ToAgent, Status>>,
+    ) {
+        let closed = CancellationToken::new();
+        // Queued before anybody else can send to this stream, so that it comes first.
+        if outbox.try_send(Ok(ToAgent { message: Some(Message::Welcome(self.welcome(&agent))) })).is_err() {
+            return;
+        }
+        let number = self.sessions.open(&agent, outbox.clone(), closed.clone());
+        tracing::info!(agent_id = %agent, version = hello.version, workers = hello.workers.len(), "agent attached");
+        let reason = tokio::select! {
+            ended = self.converse(&agent, hello, &mut messages, &outbox) => ended,
+            () = closed.cancelled() => "replaced or cut off".to_owned(),
+        };
+        if self.sessions.close(&agent, number) {
+            tracing::warn!(agent_id = %agent, reason, "agent detached");
+            self.tell(Command::AgentDetached(agent)).await;
+        }
+    }
+
+    fn welcome(&self, agent: &AgentId) -> v1::Welcome {
+        let millis = |span: Duration| u32::try_from(span.as_millis()).unwrap_or(u32::MAX);
+        v1::Welcome {
+            protocol: hearth_proto::PROTOCOL,
+            epoch: self.terms.epoch.0,
+            agent_id: agent.to_string(),
+            lease_ms: millis(self.terms.lease),
+            heartbeat_ms: millis(self.terms.heartbeat),
+            service_endpoint: self.terms.service_endpoint.clone(),
+            region: self.terms.region.clone(),
+        }
+    }
+
+    /// Handles messages until the stream ends; says why it did.
+    async fn converse(
+        &self,
+        agent: &AgentId,
+        hello: v1::Hello,
+        messages: &mut Streaming<FromAgent>,
+        outbox: &mpsc::Sender<Result<ToAgent, Status>>,
+    ) -> String {
+        match attached(agent, hello) {
+            Ok(command) => self.tell(command).await,
+            Err(error) => return error.to_string(),
+        }
+        // A silent connection is as good as none: the agent itself gives up on it after a lease.
+        let patience = self.terms.lease;
+        loop {
+            let message = match tokio::time::timeout(patience, messages.message()).await {
+                Ok(Ok(Some(FromAgent { message: Some(message) }))) => message,
+                Ok(Ok(Some(FromAgent { message: None }))) => continue,
+                Ok(Ok(None)) => return "the agent closed the stream".to_owned(),
+                Ok(Err(status)) => return status.message().to_owned(),
+                Err(_) => return format!("nothing was heard for {} s", patience.as_secs()),
+            };
+            if let from_agent::Message::Heartbeat(beat) = message {
+                let answer =
+                    v1::HeartbeatAnswer { sequence: beat.sequence, sent_boottime_ns: beat.sent_boottime_ns };
+                let answer = ToAgent { message: Some(Message::HeartbeatAnswer(answer)) };
+                if outbox.send(Ok(answer)).await.is_err() {
+                    return "the agent takes no answers".to_owned();
+                }
+            } else if let Err(error) = self.handle(agent, message).await {
+                return error.to_string();
+            }
+        }
+    }
+
+    async fn handle(&self, agent: &AgentId, message: from_agent::Message) -> Result<(), Malformed> {
+        match message {
+            from_agent::Message::WorkerReport(report) => {
+                let report = convert::report(report)?;
+                self.tell(Command::WorkerReported { agent: agent.clone(), report }).await;
+            }
+            from_agent::Message::DriverMessage(message) => self.driver_said(agent, message).await?,
+            from_agent::Message::Hello(_) | from_agent::Message::Heartbeat(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn driver_said(&self, agent: &AgentId, message: v1::DriverMessage) -> Result<(), Malformed> {
+        let worker = WorkerId::new(message.worker_id)?;
+        let launch = convert::launch(message.launch)?;
+        match convert::said(message.message.ok_or(Malformed::Missing("driver message"))?)? {
+            Said::Word(word) => {
+                self.tell(Command::DriverSaid { agent: agent.clone(), worker, launch, word }).await;
+            }
+            Said::Progress(progress) => {
+                let world = self.engine.snapshot();
+                if let Some(driver) = world.worker(&worker).filter(|driver| driver.agent == *agent) {
+                    self.engine.board().put(driver.run.clone(), progress);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands a command over. One that cannot be stored now is told again by the agent when it attaches.
+    async fn tell(&self, command: Command) {
+        if let Err(error) = self.engine.ask(command).await {
+            tracing::error!(error = %error, "an agent's word was not taken");
+        }
+    }
+}
+
+fn attached(agent: &AgentId, hello: v1::Hello) -> Result<Command, Malformed> {
+    let inventory = hello.inventory.ok_or(Malformed::Missing("inventory"))?;
+    Ok(Command::AgentAttached {
+        agent: convert::agent(agent.clone(), inventory)?,
+        reports: hello.workers.into_iter().map(convert::report).collect::<Result<_, _>>()?,
+    })
+}
+
+/// The agent that calls, from its certificate.
+fn caller<T>(request: &Request<T>) -> Result<AgentId, Status> {
+    match request.extensions().get::<PeerInfo>().and_then(|peer| peer.name.clone()) {
+        Some(PeerName::Agent(id)) => Ok(id),
+        Some(PeerName::Worker { .. } | PeerName::Coordinator) | None => {
+            Err(Status::permission_denied("only agents are served here"))
+        }
+    }
+}
+
+fn malformed(error: hearth_types::IdError) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+fn unsupplied(error: SupplyError) -> Status {
+    match error {
+        SupplyError::Missing(what) => Status::not_found(format!("{what} does not exist")),
+        SupplyError::Failed { .. } => {
+            tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "supplying an agent");
+            Status::unavailable(error.to_string())
+        }
+    }
+}
