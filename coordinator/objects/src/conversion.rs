@@ -133,6 +133,9 @@ fn body_error(description: &str) -> S3Error {
             "The signature of a chunk of the body does not match what was computed."
         );
     }
+    if description.contains("ChunkTooLarge") {
+        return custom("InvalidChunkSizeError", "A signed chunk may have 16 MiB at most.");
+    }
     s3_error!(
         IncompleteBody,
         "You did not provide the number of bytes specified by the Content-Length HTTP header."
@@ -281,6 +284,10 @@ pub(crate) struct ExpectedDigests {
     pub(crate) kind: Option<ChecksumKind>,
     /// The value in the request's headers; it may come in a trailer instead.
     value: Option<String>,
+    /// Whether the value must come in a trailer.
+    is_in_trailer: bool,
+    /// The size of an `aws-chunked` body: the chunks alone do not tell a body that was cut off between two of them.
+    decoded_length: Option<u64>,
     md5: Option<[u8; 16]>,
 }
 
@@ -312,7 +319,10 @@ impl ExpectedDigests {
                 }
             };
         let kind = first.as_ref().map(|(kind, _)| *kind).or(in_trailer).or(announced);
-        Ok(Self { kind, value: first.map(|(_, value)| value), md5 })
+        let decoded_length = text("x-amz-decoded-content-length").and_then(|value| value.parse().ok());
+        let is_in_trailer = kind.is_some() && kind == in_trailer;
+        let value = first.map(|(_, value)| value);
+        Ok(Self { kind, value, is_in_trailer, decoded_length, md5 })
     }
 
     /// Checks what was received, once its trailers are known too.
@@ -321,6 +331,9 @@ impl ExpectedDigests {
         received: &Received,
         trailers: Option<&s3s::TrailingHeaders>,
     ) -> S3Result<()> {
+        if self.decoded_length.is_some_and(|length| length != received.digests.size) {
+            return Err(body_error(""));
+        }
         if self.md5.is_some_and(|md5| md5 != received.digests.md5) {
             return Err(s3_error!(
                 BadDigest,
@@ -332,6 +345,11 @@ impl ExpectedDigests {
             .and_then(|trailers| trailers.read(|headers| headers.get(kind.header()).cloned()))
             .flatten();
         let in_trailer = in_trailer.as_ref().map(|value| value.to_str().unwrap_or_default());
+        if self.is_in_trailer && in_trailer.is_none() {
+            let message = "The request contained trailing data that was not well-formed or did not conform to our \
+                           published schema.";
+            return Err(custom("MalformedTrailerError", message));
+        }
         let is_wrong = |said: &str| said != value;
         if self.value.as_deref().is_some_and(is_wrong) || in_trailer.is_some_and(is_wrong) {
             return Err(s3_error!(

@@ -9,11 +9,14 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response, StatusCode};
 use s3s::config::{S3Config, StaticConfigProvider};
+use s3s::dto::StreamingBlob;
 use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s::stream::DynByteStream;
 use time::OffsetDateTime;
 
 use crate::access::Access;
 use crate::admission::{QuerySigV2, Refusal, admit};
+use crate::chunks::{Chunks, bounded};
 use crate::gatekeeper::Gatekeeper;
 use crate::operations::Operations;
 use crate::store::ObjectStore;
@@ -76,7 +79,12 @@ impl Gateway {
         let mut response = match admit(&mut parts, OffsetDateTime::now_utc(), self.sig_v2) {
             Ok(admitted) => {
                 parts.extensions.insert(admitted);
-                let request = Request::from_parts(parts, Body::http_body_unsync(body));
+                let mut body = Body::http_body_unsync(body);
+                if let Some(chunks) = Chunks::of(&parts.headers) {
+                    let bounded = StreamingBlob::wrap(bounded(body, chunks));
+                    body = Body::from(DynByteStream::from(bounded));
+                }
+                let request = Request::from_parts(parts, body);
                 match self.protocol.call(request).await {
                     Ok(response) => response,
                     Err(error) => {

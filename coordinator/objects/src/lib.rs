@@ -18,6 +18,7 @@
 mod access;
 mod admission;
 mod blobs;
+mod chunks;
 mod conversion;
 mod digests;
 mod error;
@@ -48,3 +49,6 @@ pub use store::ObjectStore;
 
 #[cfg(test)]
 mod store_tests;
+
+#[cfg(test)]
+mod gateway_tests;

@@ -187,12 +187,12 @@ mod tests {
         let segments: Vec<_> = [("aa", 10), ("bb", 5), ("cc", 10)]
             .map(|(id, size)| (BlobId::from_index(id.to_owned()), size))
             .into();
-        let cases: [(Range<u64>, &[(&str, u64, u64)]); 5] = [
-            (0..25, &[("aa", 0, 10), ("bb", 0, 5), ("cc", 0, 10)]),
-            (10..15, &[("bb", 0, 5)]),
-            (9..16, &[("aa", 9, 1), ("bb", 0, 5), ("cc", 0, 1)]),
-            (24..25, &[("cc", 9, 1)]),
-            (3..3, &[]),
+        let cases = [
+            (0..25, vec![("aa", 0, 10), ("bb", 0, 5), ("cc", 0, 10)]),
+            (10..15, vec![("bb", 0, 5)]),
+            (9..16, vec![("aa", 9, 1), ("bb", 0, 5), ("cc", 0, 1)]),
+            (24..25, vec![("cc", 9, 1)]),
+            (3..3, vec![]),
         ];
         for (range, expected) in cases {
             let pieces = pieces(&segments, &range);
