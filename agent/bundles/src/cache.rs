@@ -384,7 +384,8 @@ mod tests {
 
     #[tokio::test]
     async fn an_archive_that_leaves_its_tree_is_refused_and_removed() {
-        let cases: [(&str, &[(EntryType, &str, &str)]); 8] = [
+        type Entries<'a> = &'a [(EntryType, &'a str, &'a str)];
+        let cases: [(&str, Entries<'_>); 8] = [
             ("absolute", &[(EntryType::Regular, "/tmp/x", "")]),
             ("parent", &[(EntryType::Regular, "a/../../x", "")]),
             ("link out", &[(EntryType::Symlink, "a", "../x")]),
