@@ -51,6 +51,7 @@ public final class ControlChannel {
     private final Outbox outbox = new Outbox();
     private SocketChannel connection;
     private boolean wasConnected;
+    private boolean isClosed;
     private long lastReceived;
     private boolean oweAcknowledgement;
     private Report.Progress latestProgress;
@@ -122,6 +123,25 @@ public final class ControlChannel {
         subscribe(order -> {}, () -> {});
     }
 
+    /**
+     * Hangs up for good. A thread that waits in a system call, as the reader does, would hold up the JVM's exit by 300 ms.
+     */
+    public void close() {
+        synchronized (lock) {
+            isClosed = true;
+            if (connection != null) {
+                closeQuietly(connection);
+            }
+            lock.notifyAll();
+        }
+    }
+
+    private boolean isClosed() {
+        synchronized (lock) {
+            return isClosed;
+        }
+    }
+
     private boolean await(Duration limit, java.util.function.BooleanSupplier condition) {
         long deadline = System.nanoTime() + limit.toNanos();
         synchronized (lock) {
@@ -142,7 +162,7 @@ public final class ControlChannel {
     }
 
     private void connectForever() {
-        while (true) {
+        while (!isClosed()) {
             try (SocketChannel channel = SocketChannel.open(StandardProtocolFamily.UNIX)) {
                 channel.connect(UnixDomainSocketAddress.of(SocketPath.connectable(socket)));
                 if (!serve(channel)) {
@@ -157,10 +177,12 @@ public final class ControlChannel {
                     connection = null;
                 }
             }
-            try {
-                Thread.sleep(RETRY.toMillis());
-            } catch (InterruptedException e) {
-                return;
+            if (!isClosed()) {
+                try {
+                    Thread.sleep(RETRY.toMillis());
+                } catch (InterruptedException e) {
+                    return;
+                }
             }
         }
     }
@@ -249,7 +271,7 @@ public final class ControlChannel {
     }
 
     private void writeForever() {
-        while (true) {
+        while (!isClosed()) {
             SocketChannel channel;
             Map<String, Object> message = new LinkedHashMap<>();
             synchronized (lock) {

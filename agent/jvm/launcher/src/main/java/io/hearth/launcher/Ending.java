@@ -20,6 +20,7 @@ final class Ending {
     void exit(ControlChannel channel, Outcome outcome) {
         channel.send(new Report.Finished(outcome));
         channel.awaitAcknowledged(ACKNOWLEDGEMENT);
+        channel.close();
         System.exit(outcome.exitCode());
     }
 

@@ -2,8 +2,11 @@ package io.hearth.launcher;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.EOFException;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
@@ -76,6 +79,7 @@ class ControlChannelTest {
 
     @AfterEach
     void stopListening() throws IOException {
+        channel.close();
         server.close();
     }
 
@@ -179,6 +183,17 @@ class ControlChannelTest {
             peer.write("{\"type\":\"reject\",\"reason\":\"wrong worker\"}");
             assertEquals("wrong worker", rejections.poll(10, TimeUnit.SECONDS));
         }
+    }
+
+    @Test
+    void afterClosingTheAgentSeesTheEndAndNoFurtherConnection() throws Exception {
+        try (Peer peer = welcome(0, 0)) {
+            assertTrue(channel.awaitConnected(LIMIT));
+            channel.close();
+            assertThrows(EOFException.class, peer::read);
+        }
+        server.configureBlocking(false);
+        assertNull(server.accept());
     }
 
     @Test
