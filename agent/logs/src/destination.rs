@@ -190,7 +190,11 @@ fn parse_s3(uri: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, StatusCode, Uri};
+    use object_store::ObjectStoreExt;
+
     use super::*;
+    use crate::error::ShipError;
 
     #[test]
     fn only_s3_uris_of_a_request_are_taken() {
@@ -212,5 +216,72 @@ mod tests {
     fn a_key_stays_as_it_was_written_where_possible() {
         assert_eq!(literal("/my logs//x/applications/a").as_ref(), "my logs/x/applications/a");
         assert_eq!(literal("a/../b").as_ref(), "a/%2E%2E/b");
+    }
+
+    /// What a store saw of one request.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Seen {
+        path: String,
+        access_key_id: String,
+        session_token: String,
+    }
+
+    /// Answers puts below `/refused` with 403, those into `/absent` with 404, others with 200.
+    async fn store() -> (String, tokio::sync::mpsc::Receiver<Seen>) {
+        let (sender, seen) = tokio::sync::mpsc::channel(16);
+        let app = axum::Router::new().fallback(move |uri: Uri, headers: HeaderMap| async move {
+            let header = |name| {
+                let value = headers.get(name).and_then(|value| value.to_str().ok());
+                value.unwrap_or_default().to_owned()
+            };
+            let access_key_id =
+                header("authorization").split(['=', '/']).nth(1).unwrap_or_default().to_owned();
+            let session_token = header("x-amz-security-token");
+            sender.send(Seen { path: uri.path().to_owned(), access_key_id, session_token }).await.unwrap();
+            let (status, body) = match uri.path().split('/').nth(1) {
+                Some("refused") => (StatusCode::FORBIDDEN, "<Error><Code>AccessDenied</Code></Error>"),
+                Some("absent") => (StatusCode::NOT_FOUND, "<Error><Code>NoSuchBucket</Code></Error>"),
+                _ => (StatusCode::OK, ""),
+            };
+            (status, [("etag", "\"1\"")], body)
+        });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        (endpoint, seen)
+    }
+
+    #[tokio::test]
+    async fn s3_is_addressed_by_path_with_the_credentials_of_the_moment() {
+        let (endpoint, mut seen) = store().await;
+        let service = ObjectService { endpoint, region: "us-east-1".into() };
+        let credentials = |name: &str| S3Credentials {
+            access_key_id: format!("ASIA{name}"),
+            secret_access_key: "secret".into(),
+            session_token: Some(format!("token-{name}")),
+        };
+        let slot = CredentialSlot::new(credentials("ONE"));
+        let put = async |bucket: &str| {
+            let uri = format!("s3://{bucket}/my logs/");
+            let key_prefix = "applications/a/jobs/j";
+            let kind = DestinationKind::LogUri;
+            let to = Destination::s3(kind, &uri, key_prefix, &service, slot.clone()).unwrap();
+            to.store.put(&Path::from("SPARK_DRIVER/stderr.gz"), "x".into()).await
+        };
+        put("bucket").await.unwrap();
+        slot.set(credentials("TWO"));
+        put("bucket").await.unwrap();
+        for name in ["ONE", "TWO"] {
+            let expected = Seen {
+                path: "/bucket/my%20logs/applications/a/jobs/j/SPARK_DRIVER/stderr.gz".into(),
+                access_key_id: format!("ASIA{name}"),
+                session_token: format!("token-{name}"),
+            };
+            assert_eq!(seen.recv().await.unwrap(), expected);
+        }
+        for bucket in ["refused", "absent"] {
+            let error = ShipError::from_store(put(bucket).await.unwrap_err());
+            assert!(matches!(error, ShipError::Refused(_)), "{bucket}: {error:?}");
+        }
     }
 }
