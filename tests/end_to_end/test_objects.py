@@ -227,6 +227,18 @@ def test_unsigned_chunks_with_a_checksum_trailer(s3, bucket):
     assert answer == 400 and b"BadDigest" in body
 
 
+def test_an_upload_after_an_empty_or_refused_one_is_not_held_up(s3, bucket):
+    """botocore waits for `100 Continue` and misreads a connection on which the answer came without it."""
+    one = sibling(s3, max_pool_connections=1, read_timeout=5)
+    for number in range(3):
+        one.put_object(Bucket=bucket, Key="marker/", Body=b"")
+        one.put_object(Bucket=bucket, Key="k", Body=b"body")
+        with pytest.raises(botocore.exceptions.ClientError) as error:
+            one.put_object(Bucket="no-such-bucket", Key="k", Body=b"body")
+        assert code(error) == "NoSuchBucket"
+        one.put_object(Bucket=bucket, Key="k", Body=b"body")
+
+
 def test_batch_deletion_of_a_thousand(s3, bucket):
     keys = [f"many/{number:04}+%" for number in range(1000)]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

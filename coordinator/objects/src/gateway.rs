@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use crate::access::Access;
 use crate::admission::{QuerySigV2, Refusal, admit};
 use crate::chunks::{Chunks, bounded};
+use crate::expect::Expectation;
 use crate::gatekeeper::Gatekeeper;
 use crate::operations::Operations;
 use crate::store::ObjectStore;
@@ -76,10 +77,10 @@ impl Gateway {
     {
         let request_id = hex::encode_upper(rand::random::<[u8; 8]>());
         let (mut parts, body) = request.into_parts();
+        let (expectation, mut body) = Expectation::watch(&parts, Body::http_body_unsync(body));
         let mut response = match admit(&mut parts, OffsetDateTime::now_utc(), self.sig_v2) {
             Ok(admitted) => {
                 parts.extensions.insert(admitted);
-                let mut body = Body::http_body_unsync(body);
                 if let Some(chunks) = Chunks::of(&parts.headers) {
                     let bounded = StreamingBlob::wrap(bounded(body, chunks));
                     body = Body::from(DynByteStream::from(bounded));
@@ -95,6 +96,9 @@ impl Gateway {
             }
             Err(refusal) => answer(&refusal, &request_id),
         };
+        if let Some(expectation) = expectation {
+            expectation.settle(&mut response);
+        }
         if let Ok(value) = HeaderValue::try_from(request_id) {
             response.headers_mut().insert("x-amz-request-id", value);
         }

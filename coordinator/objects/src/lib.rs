@@ -13,6 +13,8 @@
 //! gateway.serve(request).await.map(axum::body::Body::new)
 //! ```
 //!
+//! Connections should have `TCP_NODELAY` set: an object's bytes follow its headers in a write of their own.
+//!
 //! The crate `s3s` logs every refused request as an error under its own target; a subscriber silences `s3s`.
 
 mod access;
@@ -22,6 +24,7 @@ mod chunks;
 mod conversion;
 mod digests;
 mod error;
+mod expect;
 mod gatekeeper;
 mod gateway;
 mod listing;
