@@ -390,6 +390,52 @@ def class_data_archives(lab):
 
 
 @scenario
+def s3(lab):
+    """Entry point, archive and SQL file on s3:// (needs hadoop-aws in DIR/jars and moto's server)."""
+    if not list(lab.spark_home.glob("jars/hadoop-aws-*.jar")):
+        return "skipped: no hadoop-aws"
+    import boto3
+    from moto.server import ThreadedMotoServer
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        endpoint = "http://%s:%d" % server.get_host_and_port()
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+        store = boto3.client("s3", endpoint_url=endpoint, **keys)
+        store.create_bucket(Bucket="lab")
+        inner = script(lab, "inner/inner.txt", "from the archive")
+        with tarfile.open(lab.root / "inner.tgz", "w:gz") as tar:
+            tar.add(inner, arcname="inner.txt")
+        store.upload_file(str(lab.root / "inner.tgz"), "lab", "archives/inner.tgz")
+        store.put_object(Bucket="lab", Key="scripts/main.py", Body=b"""
+from pyspark.sql import SparkSession
+assert open("data/inner.txt").read() == "from the archive"
+spark = SparkSession.builder.getOrCreate()
+spark.range(10).write.mode("overwrite").parquet("s3://lab/out")
+print("rows", spark.read.parquet("s3a://lab/out").count())
+""")
+        store.put_object(Bucket="lab", Key="scripts/query.sql", Body=b"select concat('answer ', sum(id)) from range(10);")
+        conf = {"spark.hadoop.fs.s3.impl": "org.apache.hadoop.fs.s3a.S3AFileSystem",
+                "spark.hadoop.fs.s3a.endpoint": endpoint, "spark.hadoop.fs.s3a.path.style.access": "true",
+                "spark.hadoop.fs.s3a.connection.ssl.enabled": "false"}
+        env = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+        conf.update({f"spark.executorEnv.{name}": value for name, value in env.items()})
+        job = Job(lab, "s3", ["--archives", "s3://lab/archives/inner.tgz#data", "s3://lab/scripts/main.py"], conf=conf,
+                  env=env)
+        assert job.wait() == 0, job.driver.log("stdout") + job.driver.log()
+        assert "rows 10" in job.driver.log("stdout")
+        query = Job(lab, "s3_sql", ["--class", "org.apache.spark.sql.hive.thriftserver.SparkSQLCLIDriver",
+                                    "spark-internal", "-f", "s3://lab/scripts/query.sql"], conf=conf, env=env)
+        assert query.wait() == 0, query.driver.log()
+        assert "answer 45" in query.driver.log("stdout")
+        missing = Job(lab, "s3_missing", ["s3://lab/scripts/nothing.py"], conf=conf, env=env)
+        assert missing.wait() == 1
+        return missing.driver.last("finished")["error_class"] + " " + missing.driver.last("finished")["error_message"]
+    finally:
+        server.stop()
+
+
+@scenario
 def exit_from_main(lab):
     """System.exit in the program itself: no `finished`, the process's status stands, executors go."""
     job = Job(lab, "exit_from_main", ["--class", "org.apache.spark.examples.JavaWordCount", str(lab.examples)])

@@ -96,7 +96,13 @@ public final class Main {
         for (Map.Entry<String, String> property : order.properties().entrySet()) {
             System.setProperty(property.getKey(), property.getValue());
         }
-        return engine.run(order);
+        try {
+            return engine.run(order);
+        } catch (Throwable error) {
+            // An engine that cannot even be loaded ends like a job that fails: with a report, not with silence.
+            error.printStackTrace();
+            return Outcome.failed(1, error);
+        }
     }
 
     /** Stops the job in the background, and the JVM when the grace is over, whatever the job does. */
