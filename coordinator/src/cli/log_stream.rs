@@ -1,0 +1,228 @@
+//! A worker's log in the object store, read as one stream although it arrives in pieces.
+//!
+//! The current file is replaced by a longer one every few seconds (guide:4839-4842); a full one becomes the next of
+//! `archived/` and the current file begins anew.
+
+use super::error::CliError;
+use super::objects::{Fetched, Objects, split_location};
+use flate2::read::MultiGzDecoder;
+use hearth_api::emr::wire::{Application, JobRun, MonitoringConfiguration};
+use std::io::Read;
+
+/// The bucket of logs that hearth keeps itself.
+const MANAGED_BUCKET: &str = "hearth-managed";
+
+/// Whose log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Writer {
+    /// The driver.
+    Driver,
+    /// The executor of this number.
+    Executor(u32),
+}
+
+/// Which of its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error, where Spark logs.
+    Stderr,
+}
+
+/// Where a job run's logs are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct LogPlace {
+    bucket: String,
+    prefix: String,
+}
+
+impl LogPlace {
+    /// The place that the job run names, or its application, or else hearth's own; below it the folder of this attempt,
+    /// where the job run has retries (guide:4697-4712).
+    pub(super) fn of(run: &JobRun, application: Option<&Application>, attempt: Option<u32>) -> Self {
+        let own =
+            run.configuration_overrides.as_ref().and_then(|over| over.monitoring_configuration.as_ref());
+        let inherited = application.and_then(|application| application.monitoring_configuration.as_ref());
+        let (bucket, mut prefix) = [own, inherited]
+            .into_iter()
+            .flatten()
+            .find_map(log_uri)
+            .and_then(split_location)
+            .map_or((MANAGED_BUCKET, String::new()), |(bucket, key)| {
+                (bucket, key.trim_end_matches('/').to_owned())
+            });
+        if !prefix.is_empty() {
+            prefix.push('/');
+        }
+        prefix.push_str(&format!("applications/{}/jobs/{}/", run.application_id, run.job_run_id));
+        let has_retries = run.retry_policy.as_ref().and_then(|policy| policy.max_attempts).unwrap_or(1) > 1;
+        if let Some(attempt) = attempt.or(run.attempt).filter(|_| has_retries || attempt.is_some()) {
+            prefix.push_str(&format!("attempts/{attempt}/"));
+        }
+        Self { bucket: bucket.to_owned(), prefix }
+    }
+
+    /// The same for people and other programs: `s3://bucket/…/`.
+    pub(super) fn uri(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.prefix)
+    }
+
+    fn folder(&self, writer: Writer) -> String {
+        match writer {
+            Writer::Driver => format!("{}SPARK_DRIVER/", self.prefix),
+            Writer::Executor(number) => format!("{}SPARK_EXECUTOR/{number}/", self.prefix),
+        }
+    }
+}
+
+fn log_uri(monitoring: &MonitoringConfiguration) -> Option<&str> {
+    monitoring.s3_monitoring_configuration.as_ref()?.log_uri.as_deref()
+}
+
+impl Stream {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Reads one log from its beginning, more at every call.
+#[derive(Debug)]
+pub(super) struct LogReader {
+    objects: Objects,
+    place: LogPlace,
+    folder: String,
+    stream: Stream,
+    /// Archived parts that were given already.
+    archived: usize,
+    /// Bytes of the current part that were given already.
+    given: usize,
+    /// Tag of the current part when it was last read.
+    tag: Option<String>,
+    seen: bool,
+}
+
+impl LogReader {
+    /// A reader at the beginning of the log.
+    pub(super) fn new(objects: Objects, place: LogPlace, writer: Writer, stream: Stream) -> Self {
+        let folder = place.folder(writer);
+        Self { objects, place, folder, stream, archived: 0, given: 0, tag: None, seen: false }
+    }
+
+    /// Whether any part of the log was there.
+    pub(super) fn has_seen_any(&self) -> bool {
+        self.seen
+    }
+
+    /// Where the current part is or will be.
+    pub(super) fn uri(&self) -> String {
+        format!("s3://{}/{}{}.gz", self.place.bucket, self.folder, self.stream.name())
+    }
+
+    /// What came since the last call.
+    pub(super) async fn more(&mut self) -> Result<Vec<u8>, CliError> {
+        let mut text = Vec::new();
+        for key in self.archived_keys().await?.into_iter().skip(self.archived) {
+            if let Fetched::Object { bytes, .. } = self.objects.get(&self.place.bucket, &key, None).await? {
+                self.give(&decoded(&bytes), &mut text);
+                self.archived += 1;
+                (self.given, self.tag) = (0, None);
+            }
+        }
+        let key = format!("{}{}.gz", self.folder, self.stream.name());
+        if let Fetched::Object { bytes, tag } =
+            self.objects.get(&self.place.bucket, &key, self.tag.as_deref()).await?
+        {
+            let current = decoded(&bytes);
+            // Shorter than before: it was archived since we looked there, and the next call finds it.
+            if current.len() >= self.given {
+                self.give(&current, &mut text);
+                self.given = current.len();
+                self.tag = tag;
+            }
+        }
+        Ok(text)
+    }
+
+    fn give(&mut self, part: &[u8], text: &mut Vec<u8>) {
+        self.seen = true;
+        text.extend_from_slice(part.get(self.given..).unwrap_or_default());
+    }
+
+    /// Keys of the archived parts in the order of their numbers.
+    async fn archived_keys(&self) -> Result<Vec<String>, CliError> {
+        let prefix = format!("{}archived/{}_", self.folder, self.stream.name());
+        let keys = self.objects.keys(&self.place.bucket, &prefix).await?;
+        let mut numbered: Vec<(u64, String)> = keys
+            .into_iter()
+            .filter_map(|key| {
+                let number = key.strip_prefix(&prefix)?.strip_suffix(".gz")?.parse().ok()?;
+                Some((number, key))
+            })
+            .collect();
+        numbered.sort();
+        Ok(numbered.into_iter().map(|(_, key)| key).collect())
+    }
+}
+
+/// The text of a gzip file, of however many members; as far as it is whole.
+fn decoded(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    // A cut tail is not shown; what came before it is.
+    let _ = MultiGzDecoder::new(bytes).read_to_end(&mut text);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use serde_json::{Value, json};
+    use std::io::Write;
+
+    fn run(extra: Value) -> JobRun {
+        let mut run = json!({
+            "applicationId": "a", "jobRunId": "j", "arn": "arn", "createdBy": "me", "createdAt": 1, "updatedAt": 1,
+            "executionRole": "r", "state": "RUNNING", "stateDetails": "", "releaseLabel": "emr-7.6.0",
+            "jobDriver": {"sparkSubmit": {"entryPoint": "s3://b/x.py"}}
+        });
+        for (name, value) in extra.as_object().expect("object") {
+            run[name] = value.clone();
+        }
+        serde_json::from_value(run).expect("a job run")
+    }
+
+    #[test]
+    fn logs_are_where_the_job_run_put_them() {
+        let named = json!({"configurationOverrides": {"monitoringConfiguration":
+            {"s3MonitoringConfiguration": {"logUri": "s3://logs/spark/"}}}});
+        assert_eq!(
+            LogPlace::of(&run(json!({})), None, None).uri(),
+            "s3://hearth-managed/applications/a/jobs/j/"
+        );
+        assert_eq!(LogPlace::of(&run(named), None, None).uri(), "s3://logs/spark/applications/a/jobs/j/");
+        let retried = run(json!({"retryPolicy": {"maxAttempts": 3}, "attempt": 2}));
+        assert_eq!(
+            LogPlace::of(&retried, None, None).uri(),
+            "s3://hearth-managed/applications/a/jobs/j/attempts/2/"
+        );
+        assert!(LogPlace::of(&retried, None, Some(1)).uri().ends_with("/attempts/1/"));
+    }
+
+    #[test]
+    fn appended_gzip_members_are_one_text_and_a_cut_tail_is_left_out() {
+        let member = |text: &str| {
+            let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        };
+        let mut bytes = [member("one "), member("two")].concat();
+        assert_eq!(decoded(&bytes), b"one two");
+        bytes.truncate(bytes.len() - 8);
+        assert!(decoded(&bytes).starts_with(b"one "));
+    }
+}

@@ -1,0 +1,19 @@
+//! `hearth up`: hands over to the daemon in this process.
+
+use super::arguments::{Capacity, Up};
+use super::connection::data_dir;
+use super::error::CliError;
+use crate::up::{UpOptions, run};
+use std::path::Path;
+
+/// Runs until stopped.
+pub(super) async fn up(given_data_dir: Option<&Path>, options: &Up) -> Result<(), CliError> {
+    run(UpOptions {
+        data_dir: data_dir(given_data_dir),
+        listen: options.listen,
+        capacity_real: options.capacity == Capacity::Real,
+        insecure_http: options.insecure_http,
+    })
+    .await
+    .map_err(CliError::Daemon)
+}
