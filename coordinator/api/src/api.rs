@@ -1,0 +1,183 @@
+//! The front: every request is identified, read, authenticated and handed to the service it is signed for.
+
+use crate::emr::control_plane::ControlPlane;
+use crate::route::{Route, Service, route};
+use crate::sigv4::{Presented, SignatureError, sha256_hex};
+use crate::{emr, query};
+use axum::body::Body;
+use bytes::Bytes;
+use hearth_identity::{Context, CredentialError, Identity, Principal};
+use hearth_types::Timestamp;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// Largest body of a request, in bytes.
+const MAX_BODY: usize = 1 << 20;
+
+/// How a request reached us.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connection {
+    /// The peer (`aws:SourceIp`).
+    pub source_ip: Option<IpAddr>,
+    /// Whether it came over TLS (`aws:SecureTransport`).
+    pub is_tls: bool,
+}
+
+/// The AWS-compatible surface, the object gateway apart.
+pub struct Api {
+    identity: Arc<Identity>,
+    control: Arc<dyn ControlPlane>,
+    region: String,
+    clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+}
+
+impl fmt::Debug for Api {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Api").field("region", &self.region).finish_non_exhaustive()
+    }
+}
+
+impl Api {
+    /// A surface for one account in one Region, with a clock for signatures, sessions and conditions.
+    pub fn new(
+        identity: Arc<Identity>,
+        control: Arc<dyn ControlPlane>,
+        region: impl Into<String>,
+        clock: impl Fn() -> Timestamp + Send + Sync + 'static,
+    ) -> Self {
+        Self { identity, control, region: region.into(), clock: Arc::new(clock) }
+    }
+
+    /// Answers a request for any service but S3 (see [`route`]); unsigned requests, those for the gateway included, are
+    /// refused. Every answer carries `x-amzn-requestid`.
+    pub async fn handle(&self, request: Request<Body>, connection: Connection) -> Response<Body> {
+        let request_id = request_id();
+        let (parts, body) = request.into_parts();
+        let mut response = match route(&parts) {
+            Route::To(service) => self.serve(&service, &parts, body, connection, &request_id).await,
+            Route::Refused { likely, error } => refuse(&likely, &error, &request_id),
+        };
+        let value = HeaderValue::from_str(&request_id).expect("request ids are ASCII");
+        response.headers_mut().insert("x-amzn-requestid", value);
+        response
+    }
+
+    async fn serve(
+        &self,
+        service: &Service,
+        parts: &Parts,
+        body: Body,
+        connection: Connection,
+        request_id: &str,
+    ) -> Response<Body> {
+        let body = match read(body).await {
+            Ok(body) => body,
+            Err(TooLarge) => {
+                return match service {
+                    Service::Iam | Service::Sts | Service::S3 => query::refuse_too_large(request_id),
+                    Service::EmrServerless | Service::Other(_) => emr::refuse_too_large(),
+                };
+            }
+        };
+        let now = (self.clock)();
+        let principal = match self.authenticate(parts, &body, now) {
+            Ok(principal) => principal,
+            Err(error) => return refuse(service, &error, request_id),
+        };
+        let context = self.context(connection, now);
+        match service {
+            Service::EmrServerless => {
+                let call = emr::Call {
+                    identity: &self.identity,
+                    control: &*self.control,
+                    region: &self.region,
+                    principal: &principal,
+                    context,
+                    request_id,
+                };
+                emr::serve(call, parts, &body).await
+            }
+            Service::Iam | Service::Sts => {
+                let call = query::Call {
+                    identity: &self.identity,
+                    principal: &principal,
+                    context: &context,
+                    request_id,
+                    now,
+                };
+                query::serve(call, service, parts, &body).await
+            }
+            Service::S3 | Service::Other(_) => emr::refuse_service(),
+        }
+    }
+
+    /// Who made the request: the signature must be theirs, over this very body.
+    fn authenticate(&self, parts: &Parts, body: &[u8], now: Timestamp) -> Result<Principal, SignatureError> {
+        let presented = Presented::read(parts)?;
+        let found = self
+            .identity
+            .secret_for(&presented.access_key_id, presented.session_token.as_deref(), now)
+            .map_err(|error| match error {
+                CredentialError::Unknown => SignatureError::UnknownKey,
+                CredentialError::Expired | CredentialError::Superseded => SignatureError::ExpiredToken,
+            })?;
+        presented.verify(parts, &sha256_hex(body), &found.secret_access_key, now)?;
+        Ok(found.principal)
+    }
+
+    fn context(&self, connection: Connection, now: Timestamp) -> Context {
+        let seconds = now.as_millis().div_euclid(1000);
+        let mut context = Context::new()
+            .with("aws:EpochTime", seconds.to_string())
+            .with("aws:SecureTransport", connection.is_tls.to_string())
+            .with("aws:RequestedRegion", &self.region);
+        if let Some(text) = iso8601(now) {
+            context.set("aws:CurrentTime", text);
+        }
+        if let Some(ip) = connection.source_ip {
+            context.set("aws:SourceIp", ip.to_string());
+        }
+        context
+    }
+}
+
+/// A time as IAM writes it, `2026-11-22T20:59:51Z`.
+pub(crate) fn iso8601(at: Timestamp) -> Option<String> {
+    let at = OffsetDateTime::from_unix_timestamp(at.as_millis().div_euclid(1000)).ok()?;
+    at.format(&Rfc3339).ok()
+}
+
+fn refuse(service: &Service, error: &SignatureError, request_id: &str) -> Response<Body> {
+    match service {
+        Service::EmrServerless | Service::Other(_) => emr::refuse(error),
+        Service::Iam | Service::Sts => query::refuse(error, request_id),
+        Service::S3 => query::refuse_object_call(error, request_id),
+    }
+}
+
+struct TooLarge;
+
+/// Reads a body. One that breaks off reads as empty: its signature cannot fit, and nobody is left to answer.
+async fn read(body: Body) -> Result<Bytes, TooLarge> {
+    match Limited::new(body, MAX_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(TooLarge),
+        Err(_) => Ok(Bytes::new()),
+    }
+}
+
+/// A random UUID.
+fn request_id() -> String {
+    let mut bytes = [0; 16];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source works");
+    bytes[6] = (bytes[6] & 0x0f) | 0x40;
+    bytes[8] = (bytes[8] & 0x3f) | 0x80;
+    let hex = hex::encode(bytes);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
