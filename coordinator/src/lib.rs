@@ -1,3 +1,8 @@
 //! The coordinator's daemon and the `hearth` command line: wiring alone.
 
 pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod enrolment;
+pub mod up;

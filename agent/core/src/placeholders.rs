@@ -1,4 +1,6 @@
 //! What the coordinator leaves open in arguments, settings and environment, because only the host knows it.
+//!
+//! The names carry hearth's own prefix, so that a user's argument is never taken for one by chance.
 
 use crate::view::View;
 
@@ -15,13 +17,13 @@ impl Placeholders {
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         Self {
             values: [
-                ("{host}", host.to_owned()),
-                ("{service}", service.to_owned()),
-                ("{logs}", text(&view.logs)),
-                ("{home}", text(&view.home)),
-                ("{spark_home}", text(&view.spark_home)),
-                ("{python_path}", text(&view.python_packages)),
-                ("{python}", python.to_owned()),
+                ("{hearth:host}", host.to_owned()),
+                ("{hearth:service}", service.to_owned()),
+                ("{hearth:logs}", text(&view.logs)),
+                ("{hearth:home}", text(&view.home)),
+                ("{hearth:spark_home}", text(&view.spark_home)),
+                ("{hearth:python_path}", text(&view.python_packages)),
+                ("{hearth:python}", python.to_owned()),
             ],
         }
     }
@@ -58,12 +60,12 @@ mod tests {
     fn known_names_are_filled_in_and_others_left() {
         let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into() };
         let view = View::new(Isolation::Shared, &host);
-        let placeholders = Placeholders::new(&view, "{logs}", "http://127.0.0.1:9", "/usr/bin/python3");
+        let placeholders = Placeholders::new(&view, "{hearth:logs}", "http://127.0.0.1:9", "/usr/bin/python3");
         for (text, filled) in [
-            ("file:{logs}/sparklogs", "file:/w/logs/sparklogs"),
-            ("{service}{python}{python_path}", "http://127.0.0.1:9/usr/bin/python3/b/python"),
-            ("{host}", "{logs}"),
-            ("{\"json\": {home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
+            ("file:{hearth:logs}/sparklogs", "file:/w/logs/sparklogs"),
+            ("{hearth:service}{hearth:python}{hearth:python_path}", "http://127.0.0.1:9/usr/bin/python3/b/python"),
+            ("{hearth:host}", "{hearth:logs}"),
+            ("{\"json\": {hearth:home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
             ("{", "{"),
         ] {
             assert_eq!(placeholders.fill(text), filled);

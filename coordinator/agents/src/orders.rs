@@ -101,8 +101,8 @@ fn executor_args(app: &DriverApp, executor: u32, profile: u32, cores: u32) -> Ve
     [
         ("--driver-url", app.driver_url.clone()),
         ("--executor-id", executor.to_string()),
-        ("--hostname", "{host}".to_owned()),
-        ("--bind-address", "{host}".to_owned()),
+        ("--hostname", "{hearth:host}".to_owned()),
+        ("--bind-address", "{hearth:host}".to_owned()),
         ("--cores", cores.to_string()),
         ("--app-id", app.app_id.clone()),
         ("--resourceProfileId", profile.to_string()),

@@ -1,0 +1,252 @@
+//! Job runs: accepting, showing, listing, cancelling.
+
+use super::applications::unexpected_reply;
+use super::launching::{Basis, run_spec};
+use super::refusals::{in_service_words, no_job_run};
+use super::{Control, paging};
+use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing, Page};
+use hearth_api::emr::wire;
+use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
+use hearth_coordinator_core::job_run::CancelCause;
+use hearth_engine::{EngineError, fresh_job_run_id, now};
+use hearth_identity::{Context, ServiceRefused};
+use hearth_store::{JobRunRecord, RunFilter};
+use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Who a runtime role must trust.
+const SERVICE: &str = "emr-serverless.amazonaws.com";
+/// How long a driver may take to end by itself unless the request says otherwise.
+const DEFAULT_GRACE: Duration = Duration::from_secs(5);
+
+impl Control {
+    pub(super) async fn start_job_run(
+        &self,
+        caller: &Caller,
+        request: wire::StartJobRunRequest,
+    ) -> Result<wire::StartJobRunResponse, ControlError> {
+        let application_id = request.application_id.clone();
+        let application = self.show_application(&application_id).await?;
+        if application.state == ApplicationState::Terminated {
+            return Err(super::refusals::no_application(&application_id));
+        }
+        self.check_role(&request.execution_role_arn)?;
+        let token = ClientToken {
+            scope: application_id.to_string(),
+            token: request.client_token.clone(),
+            digest: request.payload_digest(),
+        };
+        let id = fresh_job_run_id();
+        let release = self.check_release(&application.release_label)?;
+        let basis = Basis { application: &application, release, region: &self.site.region };
+        let spec = Arc::new(run_spec(&id, &request, &basis)?);
+        let document = self.new_job_run(id.clone(), caller, &application, request)?;
+        let document = serde_json::to_value(&document).map_err(ControlError::internal)?;
+        let command = Command::StartJobRun { id, application: application_id.clone(), spec, document, token };
+        match self.engine.ask(command).await.map_err(in_service_words)? {
+            Reply::JobRun(id) => Ok(wire::StartJobRunResponse {
+                arn: self.site.job_run_arn(&application_id, &id),
+                application_id,
+                job_run_id: id,
+            }),
+            Reply::Done | Reply::Application(_) => Err(unexpected_reply()),
+        }
+    }
+
+    /// A role that cannot be assumed would fail the job minutes later.
+    fn check_role(&self, arn: &str) -> Result<(), ControlError> {
+        let checked = self.identity.can_assume_as_service(arn, SERVICE, &Context::new());
+        let message = match checked {
+            Ok(_) => return Ok(()),
+            Err(ServiceRefused::NoSuchRole) => format!("executionRoleArn {arn} does not exist."),
+            Err(ServiceRefused::NotTrusted) => format!(
+                "executionRoleArn {arn} cannot be assumed: its trust policy does not allow {SERVICE} to sts:AssumeRole."
+            ),
+        };
+        Err(ControlError::Validation { message })
+    }
+
+    fn new_job_run(
+        &self,
+        id: JobRunId,
+        caller: &Caller,
+        application: &wire::Application,
+        request: wire::StartJobRunRequest,
+    ) -> Result<wire::JobRun, ControlError> {
+        let at = now();
+        let job_driver = request
+            .job_driver
+            .ok_or_else(|| ControlError::Validation { message: "jobDriver must be given.".to_owned() })?;
+        Ok(wire::JobRun {
+            arn: self.site.job_run_arn(&request.application_id, &id),
+            application_id: request.application_id,
+            job_run_id: id,
+            name: request.name,
+            created_by: caller.arn.clone(),
+            created_at: at,
+            updated_at: at,
+            execution_role: request.execution_role_arn,
+            execution_iam_policy: request.execution_iam_policy,
+            state: JobRunState::Submitted,
+            state_details: String::new(),
+            release_label: application.release_label.clone(),
+            configuration_overrides: request.configuration_overrides,
+            job_driver,
+            tags: Some(request.tags.unwrap_or_default()),
+            total_resource_utilization: None,
+            network_configuration: application.network_configuration.clone(),
+            total_execution_duration_seconds: None,
+            execution_timeout_minutes: Some(request.execution_timeout_minutes.unwrap_or(720)),
+            billed_resource_utilization: None,
+            mode: Some(request.mode.unwrap_or_default()),
+            retry_policy: request.retry_policy,
+            attempt: None,
+            attempt_created_at: None,
+            attempt_updated_at: None,
+            started_at: None,
+            ended_at: None,
+            queued_duration_milliseconds: None,
+        })
+    }
+
+    pub(super) async fn show_job_run(
+        &self,
+        application: &ApplicationId,
+        id: &JobRunId,
+        attempt: Option<u32>,
+    ) -> Result<wire::JobRun, ControlError> {
+        let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
+        let record =
+            found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
+        if attempt.is_some_and(|attempt| attempt != record.run.launch.attempt) {
+            let message = format!("Job run {id} has no attempt {} to show.", attempt.unwrap_or_default());
+            return Err(ControlError::NotFound { message });
+        }
+        view(record)
+    }
+
+    pub(super) async fn list_job_runs(
+        &self,
+        application: &ApplicationId,
+        filter: JobRunFilter,
+        page: Page,
+    ) -> Result<Listing<wire::JobRunSummary>, ControlError> {
+        self.application_record(application).await?;
+        let after = paging::cursor(&page)?;
+        let mode = filter.mode.map(|mode| match mode {
+            wire::JobRunMode::Batch => "BATCH".to_owned(),
+            wire::JobRunMode::Streaming => "STREAMING".to_owned(),
+        });
+        let filter = RunFilter {
+            states: filter.states,
+            created_after: filter.created_at_after,
+            created_before: filter.created_at_before,
+            mode,
+        };
+        let records = self
+            .store
+            .job_runs(application, &filter, after.as_ref(), paging::one_more(page.limit))
+            .await
+            .map_err(ControlError::internal)?;
+        let (records, next) =
+            paging::cut(records, page.limit, |record| (record.run.created_at, record.run.id.to_string()));
+        let items = records.into_iter().map(|record| view(record).map(summary)).collect::<Result<_, _>>()?;
+        Ok(Listing { items, next })
+    }
+
+    pub(super) async fn list_attempts(
+        &self,
+        application: &ApplicationId,
+        id: &JobRunId,
+        _page: Page,
+    ) -> Result<Listing<wire::JobRunAttemptSummary>, ControlError> {
+        let run = self.show_job_run(application, id, None).await?;
+        Ok(Listing { items: vec![attempt_summary(run)], next: None })
+    }
+
+    pub(super) async fn cancel_job_run(
+        &self,
+        application: &ApplicationId,
+        id: &JobRunId,
+        grace_seconds: Option<u32>,
+    ) -> Result<wire::CancelJobRunResponse, ControlError> {
+        let command = Command::CancelJobRun {
+            application: application.clone(),
+            run: id.clone(),
+            cause: CancelCause::Requested,
+            grace: grace_seconds.map_or(DEFAULT_GRACE, |seconds| Duration::from_secs(u64::from(seconds))),
+        };
+        match self.engine.ask(command).await {
+            Ok(_) => {}
+            Err(EngineError::Refused(Refusal::NoActiveJobRun(_))) => {
+                let run = self.show_job_run(application, id, None).await?;
+                let message = format!("Job run {id} is in state {} and cannot be cancelled.", run.state);
+                return Err(ControlError::Validation { message });
+            }
+            Err(error) => return Err(in_service_words(error)),
+        }
+        Ok(wire::CancelJobRunResponse { application_id: application.clone(), job_run_id: id.clone() })
+    }
+}
+
+/// The stored document with what changed since laid over it.
+fn view(record: JobRunRecord) -> Result<wire::JobRun, ControlError> {
+    let mut document: wire::JobRun =
+        serde_json::from_value(record.document).map_err(ControlError::internal)?;
+    let run = record.run;
+    document.state = run.state();
+    document.updated_at = run.updated_at;
+    document.attempt = Some(run.launch.attempt);
+    document.attempt_created_at = Some(run.created_at);
+    document.attempt_updated_at = Some(run.updated_at);
+    document.started_at = run.started_at;
+    document.ended_at = run.ended_at;
+    document.total_execution_duration_seconds = run
+        .started_at
+        .zip(run.ended_at)
+        .map(|(started, ended)| i32::try_from(ended.since(started).as_secs()).unwrap_or(i32::MAX));
+    document.state_details = run.details;
+    Ok(document)
+}
+
+fn summary(run: wire::JobRun) -> wire::JobRunSummary {
+    wire::JobRunSummary {
+        application_id: run.application_id,
+        id: run.job_run_id,
+        name: run.name,
+        mode: run.mode,
+        arn: run.arn,
+        created_by: run.created_by,
+        created_at: run.created_at,
+        updated_at: run.updated_at,
+        execution_role: run.execution_role,
+        state: run.state,
+        state_details: run.state_details,
+        release_label: run.release_label,
+        engine_type: Some("SPARK".to_owned()),
+        attempt: run.attempt,
+        attempt_created_at: run.attempt_created_at,
+        attempt_updated_at: run.attempt_updated_at,
+    }
+}
+
+fn attempt_summary(run: wire::JobRun) -> wire::JobRunAttemptSummary {
+    wire::JobRunAttemptSummary {
+        application_id: run.application_id,
+        id: run.job_run_id,
+        name: run.name,
+        mode: run.mode,
+        arn: run.arn,
+        created_by: run.created_by,
+        job_created_at: run.created_at,
+        created_at: run.created_at,
+        updated_at: run.updated_at,
+        execution_role: run.execution_role,
+        state: run.state,
+        state_details: run.state_details,
+        release_label: run.release_label,
+        engine_type: Some("SPARK".to_owned()),
+        attempt: run.attempt,
+    }
+}

@@ -1,0 +1,152 @@
+//! From a `StartJobRun` request to what will be launched.
+
+use super::applications::core_configurations;
+use hearth_api::emr::control_plane::ControlError;
+use hearth_api::emr::wire;
+use hearth_coordinator_core::configuration;
+use hearth_coordinator_core::job_run::{ProcessSpec, RunSpec};
+use hearth_coordinator_core::spark_submit::{DriverLaunch, LaunchRequest, launch};
+use hearth_types::{JobRunId, ReleaseLabel};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Minutes a batch job run may take unless it says otherwise (model: `executionTimeoutMinutes`).
+const DEFAULT_TIMEOUT_MINUTES: u64 = 720;
+
+/// Settings of this cluster, ranked with the release's defaults. Braced names are filled in by the agent.
+fn site_defaults(region: &str) -> BTreeMap<String, String> {
+    let s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem";
+    [
+        ("spark.hadoop.fs.s3.impl", s3a),
+        ("spark.hadoop.fs.s3n.impl", s3a),
+        ("spark.hadoop.fs.s3a.impl", s3a),
+        ("spark.hadoop.fs.AbstractFileSystem.s3.impl", "org.apache.hadoop.fs.s3a.S3A"),
+        ("spark.hadoop.fs.s3a.endpoint", "{hearth:service}"),
+        ("spark.hadoop.fs.s3a.endpoint.region", region),
+        ("spark.hadoop.fs.s3a.path.style.access", "true"),
+        ("spark.hadoop.fs.s3a.connection.ssl.enabled", "false"),
+        (
+            "spark.hadoop.fs.s3a.aws.credentials.provider",
+            "com.amazonaws.auth.EC2ContainerCredentialsProviderWrapper",
+        ),
+        ("spark.hadoop.fs.s3a.retry.limit", "12"),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// Settings that nobody can override: without them the job would not run here, or its history would be lost.
+fn provided(id: &JobRunId) -> BTreeMap<String, String> {
+    [
+        ("spark.eventLog.enabled", "true"),
+        ("spark.eventLog.dir", "file:{hearth:logs}/sparklogs"),
+        ("spark.driver.host", "{hearth:host}"),
+        ("spark.driver.bindAddress", "{hearth:host}"),
+        ("spark.ui.port", "0"),
+        ("spark.hearth.appId", id.as_str()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value.to_owned()))
+    .collect()
+}
+
+/// What a job run is decided from beside its request.
+pub(super) struct Basis<'a> {
+    pub(super) application: &'a wire::Application,
+    pub(super) release: ReleaseLabel,
+    pub(super) region: &'a str,
+}
+
+/// Decides what to launch, or says everything that is wrong with the request.
+pub(super) fn run_spec(
+    id: &JobRunId,
+    request: &wire::StartJobRunRequest,
+    basis: &Basis<'_>,
+) -> Result<RunSpec, ControlError> {
+    let invalid = |message: String| ControlError::Validation { message };
+    let spark = match &request.job_driver {
+        Some(wire::JobDriver::SparkSubmit(spark)) => spark,
+        Some(wire::JobDriver::Hive(_)) => {
+            return Err(invalid(
+                "jobDriver.hive needs an application of type HIVE; this one is of type SPARK.".to_owned(),
+            ));
+        }
+        None => return Err(invalid("jobDriver must be given.".to_owned())),
+    };
+    let overrides = request.configuration_overrides.clone().unwrap_or_default();
+    let job = core_configurations(overrides.application_configuration.as_deref().unwrap_or_default());
+    configuration::check(&job)
+        .map_err(|faults| invalid(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+    let application =
+        core_configurations(basis.application.runtime_configuration.as_deref().unwrap_or_default());
+    let name = request.name.as_deref();
+    let launch = launch(&LaunchRequest {
+        release_label: basis.release.as_str(),
+        name,
+        entry_point: &spark.entry_point,
+        entry_point_arguments: spark.entry_point_arguments.as_deref().unwrap_or_default(),
+        spark_submit_parameters: spark.spark_submit_parameters.as_deref(),
+        application_configuration: &application,
+        job_configuration: &job,
+        site_defaults: &site_defaults(basis.region),
+        provided: &provided(id),
+    })
+    .map_err(|faults| invalid(faults.to_string()))?;
+    let monitoring =
+        overrides.monitoring_configuration.or_else(|| basis.application.monitoring_configuration.clone());
+    let monitoring = monitoring.unwrap_or_default();
+    let (driver, executor) = processes(&launch);
+    Ok(RunSpec {
+        role_arn: request.execution_role_arn.clone(),
+        session_policies: request
+            .execution_iam_policy
+            .iter()
+            .filter_map(|policy| policy.policy.clone())
+            .collect(),
+        release: basis.release.clone(),
+        architecture: basis.application.architecture.unwrap_or_default(),
+        executor_disk_gib: launch.executor.worker.disk_gib,
+        initial_executors: 0,
+        executor_cores: u32::try_from(launch.executor.cores).unwrap_or(u32::MAX),
+        driver,
+        executor,
+        log_uri: monitoring
+            .s3_monitoring_configuration
+            .and_then(|s3| s3.log_uri)
+            .map(|uri| uri.trim_end_matches('/').to_owned()),
+        managed_logs: monitoring
+            .managed_persistence_monitoring_configuration
+            .and_then(|managed| managed.enabled)
+            .unwrap_or(true),
+        timeout: timeout(request),
+        max_attempts: request.retry_policy.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(1).max(1),
+    })
+}
+
+/// No limit for 0 and for streaming jobs without one.
+fn timeout(request: &wire::StartJobRunRequest) -> Option<Duration> {
+    let streaming = request.mode == Some(wire::JobRunMode::Streaming);
+    let default = if streaming { 0 } else { DEFAULT_TIMEOUT_MINUTES };
+    match request.execution_timeout_minutes.unwrap_or(default) {
+        0 => None,
+        minutes => Some(Duration::from_secs(minutes.saturating_mul(60))),
+    }
+}
+
+fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {
+    let driver = ProcessSpec {
+        size: launch.driver.worker,
+        heap_mib: launch.jvm.heap_mib,
+        java_options: launch.jvm.java_options.clone(),
+        args: launch.args.clone(),
+        properties: BTreeMap::new(),
+        environment: launch.driver_env.clone(),
+    };
+    let executor = ProcessSpec {
+        size: launch.executor.worker,
+        heap_mib: launch.executor.heap_mib,
+        ..ProcessSpec::default()
+    };
+    (driver, executor)
+}

@@ -1,0 +1,129 @@
+//! Assembles release bundles on demand and keeps them in the object store, where agents fetch them.
+
+use super::Parts;
+use anyhow::Context;
+use futures::StreamExt;
+use hearth_coordinator_core::command::Command;
+use hearth_coordinator_core::release::{Release, ReleaseState};
+use hearth_engine::Engine;
+use hearth_objects::{Attributes, ObjectStore, WriteCondition};
+use hearth_releases::{
+    BuildRequest, BuiltBundle, Cancel, Catalog, PhaseText, Target, build, default_cache_dir,
+};
+use hearth_types::ReleaseLabel;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio_util::io::ReaderStream;
+use tokio_util::sync::CancellationToken;
+
+/// The bucket of release bundles.
+pub(super) const RELEASES_BUCKET: &str = "hearth-releases";
+/// Time between two lines about one phase in `stateDetails`.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// Steps that may wait to be told; a newer one makes an older one worthless, so a full queue drops them.
+const STEPS: usize = 4;
+
+/// The key of a bundle.
+pub(super) fn bundle_key(sha256: &str) -> String {
+    format!("bundles/{sha256}.tar.zst")
+}
+
+/// What builds need.
+pub(super) struct Builder {
+    engine: Engine,
+    objects: ObjectStore,
+    catalog: Arc<Catalog>,
+}
+
+impl Builder {
+    pub(super) fn new(parts: &Parts) -> Self {
+        Self { engine: parts.engine.clone(), objects: parts.objects.clone(), catalog: parts.catalog.clone() }
+    }
+}
+
+/// Builds the releases asked for, one after another, until the coordinator stops.
+pub(super) async fn build_releases(
+    mut wanted: mpsc::UnboundedReceiver<ReleaseLabel>,
+    builder: Builder,
+    stopping: CancellationToken,
+) {
+    loop {
+        let label = tokio::select! {
+            label = wanted.recv() => match label { Some(label) => label, None => return },
+            () = stopping.cancelled() => return,
+        };
+        tracing::info!(release_label = %label, "building a release");
+        let state = match builder.make(&label, &stopping).await {
+            Ok(state) => state,
+            // The next start takes it up again: the release is still recorded as being built.
+            Err(_) if stopping.is_cancelled() => return,
+            Err(error) => {
+                tracing::error!(release_label = %label, error = format!("{error:#}"), "building a release failed");
+                ReleaseState::Failed { reason: format!("{error:#}") }
+            }
+        };
+        builder.tell(&label, state).await;
+    }
+}
+
+impl Builder {
+    async fn tell(&self, label: &ReleaseLabel, state: ReleaseState) {
+        let release = Release { label: label.clone(), state };
+        if let Err(error) = self.engine.ask(Command::ReleaseIs(release)).await {
+            tracing::error!(release_label = %label, error = %error, "recording a release");
+        }
+    }
+
+    async fn make(&self, label: &ReleaseLabel, stopping: &CancellationToken) -> anyhow::Result<ReleaseState> {
+        let manifest = self.catalog.get(label.as_str())?.clone();
+        let java = manifest.java.clone();
+        let (steps, mut told) = mpsc::channel::<String>(STEPS);
+        let cancel = Cancel::default();
+        let cancelled = cancel.clone();
+        let work = tokio::task::spawn_blocking(move || {
+            let target = Target::of_this_host(&manifest)?;
+            let cache_dir = default_cache_dir();
+            let work_dir = cache_dir.join("bundles");
+            let progress = PhaseText::new(TELL_EVERY, move |text| drop(steps.try_send(text)));
+            let request =
+                BuildRequest { manifest: &manifest, target, work_dir: &work_dir, cache_dir: &cache_dir };
+            build(&request, &progress, &cancel)
+        });
+        tokio::pin!(work);
+        let built = loop {
+            tokio::select! {
+                built = &mut work => break built.context("the build ended abnormally")??,
+                Some(step) = told.recv() => self.tell(label, ReleaseState::Building { step }).await,
+                () = stopping.cancelled() => cancelled.cancel(),
+            }
+        };
+        self.tell(label, ReleaseState::Building { step: "storing the bundle".to_owned() }).await;
+        self.keep(&built).await?;
+        Ok(ReleaseState::Ready {
+            sha256: built.sha256.to_string(),
+            java_major: java.major.into(),
+            java_module_options: java.module_options,
+        })
+    }
+
+    /// Moves a bundle into the object store.
+    async fn keep(&self, built: &BuiltBundle) -> anyhow::Result<()> {
+        let key = bundle_key(&built.sha256.to_string());
+        if !self.objects.exists(RELEASES_BUCKET, &key).await? {
+            let file = tokio::fs::File::open(&built.path).await.context("opening the built bundle")?;
+            let bytes = ReaderStream::with_capacity(file, 1 << 20).map(|read| read.map_err(Into::into));
+            self.objects
+                .put(
+                    RELEASES_BUCKET,
+                    &key,
+                    bytes,
+                    Attributes::with_content_type("application/zstd"),
+                    WriteCondition::Always,
+                )
+                .await
+                .context("storing the bundle")?;
+        }
+        tokio::fs::remove_file(&built.path).await.context("removing the built bundle's file")
+    }
+}

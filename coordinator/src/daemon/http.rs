@@ -1,0 +1,112 @@
+//! The one endpoint: health and metrics for anybody on the host, everything else by the service a signature names.
+
+use super::Parts;
+use super::gatekeeper::IdentityGate;
+use super::progress::ProgressPage;
+use crate::config::CoordinatorConfig;
+use crate::control::Control;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hearth_api::route::{Route, Service, route};
+use hearth_api::{Api, Connection};
+use hearth_engine::{Engine, now};
+use hearth_objects::{Gateway, Peer, QuerySigV2, gateway};
+use hearth_telemetry::Metrics;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What answers requests; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Front {
+    api: Arc<Api>,
+    objects: Gateway,
+    progress: Arc<ProgressPage>,
+    metrics: Arc<CoordinatorMetrics>,
+}
+
+impl Front {
+    pub(super) fn new(config: &CoordinatorConfig, parts: &Parts, control: Arc<Control>) -> Self {
+        let sig_v2 = if config.query_sigv2 { QuerySigV2::Accepted } else { QuerySigV2::Refused };
+        let gate = Arc::new(IdentityGate(parts.identity.clone()));
+        Self {
+            api: Arc::new(Api::new(parts.identity.clone(), control, config.region.clone(), now)),
+            objects: gateway(parts.objects.clone(), gate, &config.region, sig_v2),
+            progress: Arc::new(ProgressPage {
+                identity: parts.identity.clone(),
+                engine: parts.engine.clone(),
+                store: parts.store.clone(),
+                region: config.region.clone(),
+                account_id: config.account_id.clone(),
+            }),
+            metrics: Arc::new(CoordinatorMetrics::new(parts.engine.clone())),
+        }
+    }
+}
+
+/// Serves until told to stop.
+pub(super) async fn serve(listener: TcpListener, front: Front, stopping: CancellationToken) {
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/metrics", get(metrics))
+        .route("/hearth/v1/job-runs/{id}/progress", get(progress))
+        .fallback(answer)
+        .with_state(front);
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
+    if let Err(error) = served {
+        tracing::error!(error = %error, "serving the endpoint");
+    }
+}
+
+async fn metrics(State(front): State<Front>) -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], front.metrics.encode())
+}
+
+async fn progress(State(front): State<Front>, request: Request) -> Response {
+    front.progress.answer(request).await
+}
+
+async fn answer(
+    State(front): State<Front>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let is_s3 = matches!(route(&parts), Route::To(Service::S3));
+    let mut request = Request::from_parts(parts, body);
+    if is_s3 {
+        request.extensions_mut().insert(Peer { address: Some(peer.ip()), is_tls: false });
+        return front.objects.serve(request).await.map(Body::new);
+    }
+    front.api.handle(request, Connection { source_ip: Some(peer.ip()), is_tls: false }).await
+}
+
+/// Counts of the world as it is when they are asked for.
+struct CoordinatorMetrics {
+    engine: Engine,
+}
+
+impl CoordinatorMetrics {
+    fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    fn encode(&self) -> String {
+        let metrics = Metrics::new("hearth_coordinator", env!("CARGO_PKG_VERSION"));
+        let world = self.engine.snapshot();
+        let count = |items: usize| i64::try_from(items).unwrap_or(i64::MAX);
+        metrics.gauge("applications", "Applications").set(count(world.applications().count()));
+        metrics.gauge("job_runs_waiting", "Job runs without driver").set(count(world.waiting().count()));
+        metrics.gauge("job_runs_active", "Job runs that have not ended").set(count(world.runs().count()));
+        metrics.gauge("workers", "Live workers").set(count(world.workers().count()));
+        let attached = world.agents().filter(|agent| agent.takes_workers()).count();
+        metrics.gauge("agents_attached", "Agents in contact").set(count(attached));
+        metrics.encode()
+    }
+}

@@ -1,0 +1,272 @@
+//! The coordinator as one running thing: opens what it keeps, starts what it serves.
+
+mod builds;
+mod documents;
+mod gatekeeper;
+mod http;
+mod kept;
+mod progress;
+mod seeds;
+mod supplies;
+
+pub(crate) use kept::{private_dir, write_private};
+pub use seeds::{DEFAULT_BUCKET, DEFAULT_ROLE};
+
+use crate::config::CoordinatorConfig;
+use crate::control::{Control, Site};
+use anyhow::Context;
+use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
+use hearth_engine::Engine;
+use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
+use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener, PeerName, Terms};
+use hearth_objects::ObjectStore;
+use hearth_proto::v1::agents_server::AgentsServer;
+use hearth_proto::v1::enrolment_server::EnrolmentServer;
+use hearth_releases::Catalog;
+use hearth_store::Store;
+use hearth_types::JobRunId;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Length of an agent's lease (design §9).
+const LEASE: Duration = Duration::from_secs(30);
+/// Time between an agent's heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// Effects that may wait to be performed.
+const EFFECTS: usize = 4096;
+/// How long open requests may take once the coordinator is told to stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Where the database is.
+pub fn database(data_dir: &Path) -> PathBuf {
+    data_dir.join("hearth.db")
+}
+
+/// A running coordinator.
+pub struct Coordinator {
+    /// Address of the AWS-compatible endpoint.
+    pub endpoint: SocketAddr,
+    /// Address of the agents' service.
+    pub agents: SocketAddr,
+    /// Address of the enrolment service.
+    pub enrolment: SocketAddr,
+    /// Fingerprint of the certificate authority, as `hearth-agent join` takes it.
+    pub ca_fingerprint: String,
+    /// The administrator's access key.
+    pub administrator: NewAccessKey,
+    /// Decides.
+    pub engine: Engine,
+    /// Remembers.
+    pub store: Store,
+    stopping: CancellationToken,
+    tasks: TaskTracker,
+}
+
+struct Guard(Engine);
+
+impl LaunchGuard for Guard {
+    /// Credentials of a launch stay good until a newer launch is durable, and while the logs of an ended run are shipped.
+    fn is_current(&self, job_run: &JobRunId, attempt: u32, launch: u32) -> bool {
+        let given = hearth_types::Launch { attempt, launch };
+        self.0.snapshot().run(job_run).is_none_or(|run| run.launch <= given)
+    }
+}
+
+/// What the parts of a coordinator share.
+struct Parts {
+    store: Store,
+    objects: ObjectStore,
+    identity: Arc<Identity>,
+    engine: Engine,
+    catalog: Arc<Catalog>,
+    master_key: [u8; 32],
+}
+
+impl Coordinator {
+    /// Opens everything and serves. Fails, having served nothing, when something cannot be opened.
+    pub async fn start(config: &CoordinatorConfig) -> anyhow::Result<Self> {
+        config.check()?;
+        hearth_mtls::install_provider();
+        kept::private_dir(&config.data_dir)?;
+        let authority = Arc::new(
+            Authority::open_or_create(
+                &config.data_dir.join("ca"),
+                &config.cluster,
+                std::time::SystemTime::now(),
+            )
+            .context("opening the certificate authority")?,
+        );
+        let (effects, owed) = mpsc::channel(EFFECTS);
+        let parts = open_parts(config, effects).await?;
+        let seeds = seeds::plant(&parts, &config.account_id).await?;
+
+        let ports = kept::Ports::read(&config.data_dir)?;
+        let endpoint = bind(config.listen).await?;
+        let agents = kept::bind_kept(config.agents_listen, ports.agents).await?;
+        let enrolment = kept::bind_kept(config.enrolment_listen, ports.enrolment).await?;
+        let (endpoint_addr, agents_addr, enrolment_addr) =
+            (endpoint.local_addr()?, agents.local_addr()?, enrolment.local_addr()?);
+        kept::Ports { agents: agents_addr.port(), enrolment: enrolment_addr.port() }
+            .write(&config.data_dir)?;
+
+        let epoch = parts.store.next_epoch().await?;
+        let stopping = CancellationToken::new();
+        let tasks = TaskTracker::new();
+        let supplies: Arc<dyn Supplies> = Arc::new(supplies::DaemonSupplies {
+            identity: parts.identity.clone(),
+            engine: parts.engine.clone(),
+            objects: parts.objects.clone(),
+            store: parts.store.clone(),
+            master_key: parts.master_key,
+        });
+        let sessions = Sessions::default();
+        let (builds, to_build) = mpsc::unbounded_channel();
+        tasks.spawn(perform_effects(owed, epoch, sessions.clone(), supplies.clone(), builds));
+        tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
+
+        let credential = LiveCredential::new(&authority.issue(
+            &PeerName::Coordinator,
+            std::slice::from_ref(&config.advertise_host),
+            Terms::from_now(),
+        )?)?;
+        let service = AgentService {
+            engine: parts.engine.clone(),
+            sessions,
+            supplies,
+            authority: authority.clone(),
+            terms: hearth_agents::Terms {
+                epoch,
+                lease: LEASE,
+                heartbeat: HEARTBEAT,
+                service_endpoint: format!("{}:{}", config.advertise_host, endpoint_addr.port()),
+                region: config.region.clone(),
+            },
+        };
+        let enrolment_service = EnrolmentService {
+            store: parts.store.clone(),
+            authority: authority.clone(),
+            agents_endpoint: format!("{}:{}", config.advertise_host, agents_addr.port()),
+        };
+        serve_agents(&tasks, &stopping, agents, &authority, credential.clone(), service)?;
+        serve_enrolment(&tasks, &stopping, enrolment, &authority, credential.clone(), enrolment_service)?;
+        tasks.spawn(kept::renew_own_certificate(
+            authority.clone(),
+            credential,
+            config.advertise_host.clone(),
+            stopping.clone(),
+        ));
+        let control = Arc::new(Control {
+            engine: parts.engine.clone(),
+            store: parts.store.clone(),
+            identity: parts.identity.clone(),
+            catalog: parts.catalog.clone(),
+            site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
+        });
+        let front = http::Front::new(config, &parts, control);
+        tasks.spawn(http::serve(endpoint, front, stopping.clone()));
+        Ok(Self {
+            endpoint: endpoint_addr,
+            agents: agents_addr,
+            enrolment: enrolment_addr,
+            ca_fingerprint: authority.fingerprint().to_string(),
+            administrator: seeds.administrator,
+            engine: parts.engine,
+            store: parts.store,
+            stopping,
+            tasks,
+        })
+    }
+
+    /// Stops serving; running jobs are left alone. Everything answered is durable already.
+    pub async fn stop(self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some requests were still open when the coordinator stopped");
+        }
+    }
+}
+
+async fn open_parts(
+    config: &CoordinatorConfig,
+    effects: mpsc::Sender<hearth_coordinator_core::command::Effect>,
+) -> anyhow::Result<Parts> {
+    let store = Store::open(&database(&config.data_dir)).await?;
+    let objects =
+        ObjectStore::open(&config.data_dir.join("objects")).await.context("opening the object store")?;
+    let master_key = kept::master_key(&config.data_dir)?;
+    let documents = Arc::new(documents::StoredDocuments(store.clone()));
+    let identity =
+        Identity::open(documents, &master_key, &config.account_id).await.context("opening identities")?;
+    let catalog = Catalog::load(&config.releases()?).context("reading the release catalog")?;
+    let engine = Engine::start(store.clone(), effects).await?;
+    let identity = Arc::new(identity);
+    identity.guard_launches(Arc::new(Guard(engine.clone())));
+    Ok(Parts { store, objects, identity, engine, catalog: Arc::new(catalog), master_key })
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("listening on {address}; is another hearth running? `hearth down` stops it, --listen takes another port")
+    })
+}
+
+fn serve_agents(
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    listener: TcpListener,
+    authority: &Authority,
+    credential: Arc<LiveCredential>,
+    service: AgentService,
+) -> anyhow::Result<()> {
+    let config = hearth_mtls::agents_server_config(authority.certificate(), credential)?;
+    let incoming = MtlsListener::new(listener, config, Admission::Agents, authority.cluster())?;
+    let stopping = stopping.clone();
+    // A stream lives as long as its agent: what is open when we stop is simply cut.
+    tasks.spawn(async move {
+        let server = tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(HEARTBEAT))
+            .add_service(AgentsServer::new(service))
+            .serve_with_incoming(incoming);
+        tokio::select! {
+            served = server => report(served, "serving agents"),
+            () = stopping.cancelled() => {}
+        }
+    });
+    Ok(())
+}
+
+fn serve_enrolment(
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    listener: TcpListener,
+    authority: &Authority,
+    credential: Arc<LiveCredential>,
+    service: EnrolmentService,
+) -> anyhow::Result<()> {
+    let config = hearth_mtls::enrolment_server_config(credential)?;
+    let incoming = MtlsListener::new(listener, config, Admission::Anybody, authority.cluster())?;
+    let stopping = stopping.clone();
+    tasks.spawn(async move {
+        let server = tonic::transport::Server::builder()
+            .add_service(EnrolmentServer::new(service))
+            .serve_with_incoming(incoming);
+        tokio::select! {
+            served = server => report(served, "serving enrolment"),
+            () = stopping.cancelled() => {}
+        }
+    });
+    Ok(())
+}
+
+fn report(served: Result<(), tonic::transport::Error>, doing: &'static str) {
+    if let Err(error) = served {
+        tracing::error!(error = %hearth_telemetry::error_chain(&error), doing, "a service ended");
+    }
+}

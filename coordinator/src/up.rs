@@ -1,0 +1,181 @@
+//! `hearth up`: a whole cluster on one machine, without configuration.
+
+use crate::config::CoordinatorConfig;
+use crate::daemon::{Coordinator, DEFAULT_BUCKET, DEFAULT_ROLE};
+use anyhow::Context;
+use hearth_coordinator_core::command::Command as EngineCommand;
+use hearth_coordinator_core::job_run::CancelCause;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+mod agent;
+
+/// How long the agent may take to attach before the ready line is printed.
+const ATTACH_WITHIN: Duration = Duration::from_secs(60);
+/// How long drivers may take to end by themselves when hearth is stopped.
+const STOP_GRACE: Duration = Duration::from_secs(3);
+/// How long all job runs may take to end when hearth is stopped.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// What a person may choose.
+#[derive(Debug, Clone)]
+pub struct UpOptions {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// Address of the endpoint.
+    pub listen: SocketAddr,
+    /// Offer what the machine has, and no more.
+    pub capacity_real: bool,
+    /// Serve plain HTTP on an address that is not loopback.
+    pub insecure_http: bool,
+}
+
+/// Starts everything, prints one ready line, and stops everything on SIGINT or SIGTERM.
+pub async fn run(options: UpOptions) -> anyhow::Result<()> {
+    let data_dir = std::path::absolute(&options.data_dir).context("finding the data directory")?;
+    crate::daemon::private_dir(&data_dir)?;
+    let _running = RunningFile::claim(&data_dir)?;
+    let config = CoordinatorConfig {
+        data_dir: data_dir.join("coordinator"),
+        listen: options.listen,
+        insecure_http: options.insecure_http,
+        ..CoordinatorConfig::default()
+    };
+    let coordinator = Coordinator::start(&config).await?;
+    write_env(&data_dir, &config, &coordinator)?;
+    let mut agent = agent::Agent::start(&data_dir, &coordinator, options.capacity_real).await?;
+    tokio::select! {
+        attached = wait_for_agent(&coordinator, &mut agent) => attached?,
+        () = told_to_stop() => return stop(coordinator, agent).await,
+    }
+    announce(&data_dir, &coordinator);
+    tokio::select! {
+        () = told_to_stop() => {}
+        failed = agent.keep_alive() => failed?,
+    }
+    stop(coordinator, agent).await
+}
+
+async fn wait_for_agent(coordinator: &Coordinator, agent: &mut agent::Agent) -> anyhow::Result<()> {
+    let mut worlds = coordinator.engine.changes();
+    let attached = worlds.wait_for(|world| world.agents().any(|agent| agent.takes_workers()));
+    tokio::select! {
+        waited = tokio::time::timeout(ATTACH_WITHIN, attached) => {
+            waited.with_context(|| format!("the agent did not attach within {} s; see {}", ATTACH_WITHIN.as_secs(), agent.log().display()))?
+                .context("the engine ended")?;
+            Ok(())
+        }
+        failed = agent.keep_alive() => failed,
+    }
+}
+
+fn announce(data_dir: &Path, coordinator: &Coordinator) {
+    let advisory = if nix::unistd::geteuid().is_root() {
+        ""
+    } else {
+        "\nnot running as root: worker limits are advisory, and jobs share one user: they can read each other's credentials"
+    };
+    let line = format!(
+        "hearth is ready at http://{} — to use it: set -a; . {}/env; set +a{advisory}",
+        coordinator.endpoint,
+        data_dir.display()
+    );
+    #[allow(clippy::print_stdout, reason = "the ready line is this command's output")]
+    {
+        println!("{line}");
+    }
+}
+
+/// `DIR/env`, shell syntax, for its owner alone (design §6.1).
+fn write_env(data_dir: &Path, config: &CoordinatorConfig, coordinator: &Coordinator) -> anyhow::Result<()> {
+    let key = &coordinator.administrator;
+    let text = format!(
+        "AWS_ENDPOINT_URL=http://{}\nAWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\n\
+         HEARTH_ROLE_ARN=arn:aws:iam::{}:role/{DEFAULT_ROLE}\nHEARTH_BUCKET={DEFAULT_BUCKET}\n",
+        coordinator.endpoint, key.key.id, key.secret_access_key, config.region, config.account_id
+    );
+    crate::daemon::write_private(&data_dir.join("env"), text.as_bytes())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).expect("signals can be handled");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("signals can be handled");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Ends every job run as CANCELLED, then the agent, then ourselves.
+async fn stop(coordinator: Coordinator, agent: agent::Agent) -> anyhow::Result<()> {
+    tracing::info!("stopping");
+    for run in coordinator.engine.snapshot().runs() {
+        let command = EngineCommand::CancelJobRun {
+            application: run.application.clone(),
+            run: run.id.clone(),
+            cause: CancelCause::Shutdown,
+            grace: STOP_GRACE,
+        };
+        // One that ended meanwhile needs no cancelling.
+        let _ended_meanwhile = coordinator.engine.ask(command).await;
+    }
+    let mut worlds = coordinator.engine.changes();
+    let all_ended =
+        worlds.wait_for(|world| world.runs().next().is_none() && world.workers().next().is_none());
+    if tokio::time::timeout(STOP_WITHIN, all_ended).await.is_err() {
+        tracing::warn!("some workers did not end in time; they are ended with the agent at its next start");
+    }
+    agent.stop().await;
+    coordinator.stop().await;
+    Ok(())
+}
+
+/// `DIR/up.pid`: which process this directory's `hearth up` is. A lock on it keeps a second one out.
+struct RunningFile {
+    path: PathBuf,
+    _lock: nix::fcntl::Flock<std::fs::File>,
+}
+
+impl RunningFile {
+    fn claim(data_dir: &Path) -> anyhow::Result<Self> {
+        let path = data_dir.join("up.pid");
+        let file = std::fs::OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(|| format!("opening {}", path.display()))?;
+        let lock = nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(
+            |(_, _)| {
+                anyhow::anyhow!(
+                    "hearth is already running on {}; `hearth down --data-dir {}` stops it",
+                    data_dir.display(),
+                    data_dir.display()
+                )
+            },
+        )?;
+        let pid = std::process::id();
+        let stat = std::fs::read_to_string("/proc/self/stat").context("reading our own start time")?;
+        let ticks = start_ticks(&stat).context("reading our own start time")?;
+        let content = serde_json::json!({ "pid": pid, "start_ticks": ticks }).to_string();
+        use std::os::unix::fs::FileExt;
+        lock.set_len(0).and_then(|()| lock.write_all_at(content.as_bytes(), 0)).context("writing up.pid")?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Drop for RunningFile {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.path) {
+            tracing::warn!(error = %error, path = %self.path.display(), "removing up.pid");
+        }
+    }
+}
+
+/// Field 22 of `/proc/<pid>/stat`: when the process started, in clock ticks since boot.
+pub(crate) fn start_ticks(stat: &str) -> Option<u64> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}

@@ -1,0 +1,177 @@
+//! The agent of `hearth up`: enrolled once, started apart from this process so that it outlives it, restarted when it dies.
+
+use super::start_ticks;
+use crate::daemon::{Coordinator, private_dir, write_private};
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+/// What this host claims to have, whatever it has (design §6.1): default-sized jobs run as written on a laptop.
+const CLAIMED: &str = "[capacity]\nvcpu = 64\nmemory_gib = 256\ndisk_gib = 1000\n";
+/// How long to wait between looks at an agent that is not our child, and before an agent that died is started again.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long an agent may take to end.
+const END_WITHIN: Duration = Duration::from_secs(10);
+
+/// The agent's process, by start time too: an id alone could be another process's by now.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Process {
+    pid: i32,
+    start_ticks: u64,
+}
+
+impl Process {
+    fn of(pid: u32) -> Option<Self> {
+        let pid = i32::try_from(pid).ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let is_zombie = stat.rsplit_once(") ")?.1.starts_with('Z');
+        Some(Self { pid, start_ticks: start_ticks(&stat)? }).filter(|_| !is_zombie)
+    }
+
+    fn is_alive(self) -> bool {
+        u32::try_from(self.pid).ok().and_then(Self::of).is_some_and(|now| now.start_ticks == self.start_ticks)
+    }
+}
+
+/// The agent of one data directory.
+pub(super) struct Agent {
+    dir: PathBuf,
+    process: Process,
+}
+
+impl Agent {
+    /// Finds the agent that an earlier `hearth up` left behind, or enrols and starts one.
+    pub(super) async fn start(
+        data_dir: &Path,
+        coordinator: &Coordinator,
+        capacity_real: bool,
+    ) -> anyhow::Result<Self> {
+        let dir = data_dir.join("agent");
+        private_dir(&dir)?;
+        // The agent reads this file each time it connects: the coordinator's port may have changed.
+        write_private(&dir.join("coordinator"), coordinator.agents.to_string().as_bytes())?;
+        let claimed = if capacity_real { "" } else { CLAIMED };
+        let health = "[health]\nlisten = \"127.0.0.1:0\"\n";
+        let config = format!(
+            "state_dir = {:?}\ncoordinator_file = {:?}\n{claimed}{health}",
+            dir.join("state"),
+            dir.join("coordinator")
+        );
+        write_private(&dir.join("agent.toml"), config.as_bytes())?;
+        let enrolled = dir.join("enrolled");
+        if !enrolled.exists() {
+            enrol(&dir, coordinator).await?;
+            write_private(&enrolled, b"")?;
+        }
+        let left_behind = std::fs::read(dir.join("agent.pid")).ok();
+        let left_behind: Option<Process> = left_behind.and_then(|text| serde_json::from_slice(&text).ok());
+        let process = match left_behind.filter(|process| process.is_alive()) {
+            Some(process) => process,
+            None => launch(&dir)?,
+        };
+        Ok(Self { dir, process })
+    }
+
+    /// Where the agent writes its log.
+    pub(super) fn log(&self) -> PathBuf {
+        self.dir.join("agent.log")
+    }
+
+    /// Starts the agent again whenever it dies; ends only if it cannot be started. Cancel safe.
+    pub(super) async fn keep_alive(&mut self) -> anyhow::Result<()> {
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if !self.process.is_alive() {
+                tracing::warn!("the agent died; starting it again");
+                self.process = launch(&self.dir)?;
+            }
+        }
+    }
+
+    /// Ends the agent.
+    pub(super) async fn stop(self) {
+        use nix::sys::signal::{Signal, kill};
+        use nix::unistd::Pid;
+        let ended = async {
+            while self.process.is_alive() {
+                tokio::time::sleep(LOOK_EVERY / 10).await;
+            }
+        };
+        let pid = Pid::from_raw(self.process.pid);
+        if self.process.is_alive() {
+            // One that ended in this very moment needs no signal.
+            let _ended = kill(pid, Signal::SIGTERM);
+        }
+        if tokio::time::timeout(END_WITHIN, ended).await.is_err() && self.process.is_alive() {
+            tracing::warn!("the agent did not end in time; killing it");
+            let _ended = kill(pid, Signal::SIGKILL);
+        }
+        // Leaving the record is harmless: its start time belongs to no living process.
+        drop(std::fs::remove_file(self.dir.join("agent.pid")));
+    }
+}
+
+fn program() -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("finding this program's own path")?;
+    let agent = own.with_file_name("hearth-agent");
+    anyhow::ensure!(agent.exists(), "{} is missing; run `./deploy/build.sh`", agent.display());
+    Ok(agent)
+}
+
+async fn enrol(dir: &Path, coordinator: &Coordinator) -> anyhow::Result<()> {
+    let token = hearth_agents::new_join_token(&coordinator.store, crate::enrolment::JOIN_TOKEN_VALID).await?;
+    let output = tokio::process::Command::new(program()?)
+        .arg("join")
+        .args(["--coordinator", &coordinator.enrolment.to_string()])
+        .args(["--ca-fingerprint", &coordinator.ca_fingerprint])
+        .arg("--state-dir")
+        .arg(dir.join("state"))
+        // By the environment: arguments can be read by every user of the host.
+        .env("HEARTH_JOIN_TOKEN", token)
+        .stdin(Stdio::null())
+        .output()
+        .await
+        .context("starting hearth-agent join")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "enrolling the agent failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(())
+}
+
+/// Starts the agent in a session of its own: signals of our terminal are not for it, and it outlives us.
+fn launch(dir: &Path) -> anyhow::Result<Process> {
+    use std::os::unix::process::CommandExt;
+    let log = dir.join("agent.log");
+    let output = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(&log)
+        .with_context(|| format!("opening {}", log.display()))?;
+    let child = std::process::Command::new(program()?)
+        .arg("--config")
+        .arg(dir.join("agent.toml"))
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().context("sharing the agent's log")?)
+        .stderr(output)
+        .process_group(0)
+        .current_dir("/")
+        .spawn()
+        .context("starting hearth-agent")?;
+    let process = Process::of(child.id()).context("the agent ended at once; see its log")?;
+    write_private(&dir.join("agent.pid"), &serde_json::to_vec(&process)?)?;
+    reap(child);
+    Ok(process)
+}
+
+/// Waits for the child on a thread of its own, so that it does not stay a zombie when it dies.
+fn reap(mut child: std::process::Child) {
+    std::thread::spawn(move || {
+        if let Ok(status) = child.wait() {
+            tracing::info!(%status, "the agent ended");
+        }
+    });
+}
