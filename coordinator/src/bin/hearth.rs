@@ -1,2 +1,7 @@
 //! `hearth`: what a person types.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hearth_coordinator::cli::main()
+}

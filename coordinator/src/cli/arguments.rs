@@ -13,8 +13,8 @@ Examples:
   hearth run count.py s3://hearth/out   (another terminal) run a script, watch it, get its output
   hearth list                       what ran, and how it ended
   hearth logs JOB --stderr          what the driver said
-  . ~/.local/share/hearth/env       the same endpoint for the AWS CLI, boto3, Airflow, …
-  aws emr-serverless list-applications
+  set -a; . ~/.local/share/hearth/env; set +a
+  aws emr-serverless list-applications     the same endpoint for any AWS client
 
 Exit codes:
   0  done; for `run`: the job run succeeded

@@ -130,7 +130,7 @@ impl CliError {
                 "start one with `hearth up`, or name its data directory with --data-dir".to_owned()
             }
             Self::MissingSetting { .. } => {
-                "load it with `. DIR/env`, DIR being the data directory".to_owned()
+                "load it with `set -a; . DIR/env; set +a`, DIR being the data directory".to_owned()
             }
             Self::Unreachable { .. } => {
                 "is `hearth up` running? Start it, or see `hearth doctor` for what may keep it from running"
@@ -197,7 +197,7 @@ fn next_step_of_refusal(code: &str) -> Option<String> {
         | "InvalidAccessKeyId"
         | "UnrecognizedClientException"
         | "InvalidSignatureException" => {
-            "the exported keys are not this endpoint's; load them again with `. DIR/env`"
+            "the exported keys are not this endpoint's; load them again with `set -a; . DIR/env; set +a`"
         }
         "RequestTimeTooSkewed" => "compare this machine's clock with the server's",
         "NoSuchBucket" => {

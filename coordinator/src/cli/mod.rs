@@ -1,1 +1,90 @@
 //! The `hearth` command line.
+//!
+//! Apart from `up`, `doctor`, `release` and `agent join-token`, which work on this machine, every verb is a client of the
+//! public API and nothing else: what a person can do here, a program can do with any AWS SDK.
+
+mod arguments;
+mod cancel;
+mod connection;
+mod doctor;
+mod down;
+mod emr;
+mod endpoint;
+mod error;
+mod explain;
+mod list;
+mod log_stream;
+mod logs;
+mod objects;
+mod progress;
+mod release;
+mod run;
+mod screen;
+mod status;
+mod submission;
+mod up;
+mod up_pid;
+mod watch;
+
+use arguments::{Agent, Cli, Verb};
+use clap::{CommandFactory, Parser};
+use connection::{Connection, data_dir};
+use emr::Emr;
+use endpoint::Endpoint;
+use error::{CliError, FAILED};
+use hearth_telemetry::error_chain;
+use objects::Objects;
+use std::process::ExitCode;
+
+/// Reads the command line, does what it says and returns the exit code that its help documents.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            screen::note(&format!("hearth: cannot start threads: {error}"));
+            return ExitCode::from(FAILED);
+        }
+    };
+    match runtime.block_on(perform(cli)) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
+        Err(error) => {
+            screen::note(&format!("hearth: {}", error_chain(&error)));
+            if let Some(step) = error.next_step() {
+                screen::note(&format!("  next: {step}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn perform(cli: Cli) -> Result<u8, CliError> {
+    let given = cli.data_dir.as_deref();
+    let endpoint = || Endpoint::new(Connection::find(given)?);
+    let emr = || endpoint().map(Emr::new);
+    match &cli.verb {
+        Verb::Up(options) => up::up(given, options).await?,
+        Verb::Down => down::down(&data_dir(given)).await?,
+        Verb::Status(options) => status::status(&emr()?, options.json).await?,
+        Verb::Run(options) => return run::run(endpoint()?, options).await,
+        Verb::List(options) => list::list(&emr()?, options).await?,
+        Verb::Cancel(job) => cancel::cancel(&emr()?, job).await?,
+        Verb::Logs(options) => logs::logs(&emr()?, Objects::new(endpoint()?), options).await?,
+        Verb::Explain(options) => explain::explain(&emr()?, options).await?,
+        Verb::Doctor(options) => {
+            let can_run_jobs = doctor::doctor(&data_dir(given), options.json)?;
+            return Ok(if can_run_jobs { 0 } else { FAILED });
+        }
+        Verb::Release(verb) => release::release(verb)?,
+        Verb::Agent(Agent::JoinToken) => {
+            let token =
+                crate::enrolment::issue_join_token(&data_dir(given)).await.map_err(CliError::Daemon)?;
+            screen::line(&token)?;
+        }
+        Verb::Completion { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
+        }
+    }
+    Ok(0)
+}

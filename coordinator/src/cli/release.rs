@@ -1,7 +1,7 @@
 //! `hearth release`: what labels carry, and their bundles.
 //!
-//! Bundles lie in `DATA_DIR/bundles/<sha256>.tar.zst`, where the coordinator of the data directory finds them: one that was
-//! built or brought in here is not built again for the first job run.
+//! Bundles lie in the cache, `$HEARTH_CACHE/bundles/<sha256>.tar.zst`, where the coordinator's own builds look first: one
+//! that was built or brought in here is not built again for the first job run.
 
 use super::arguments::Release;
 use super::error::CliError;
@@ -16,9 +16,9 @@ use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 
 /// Does what was asked. Blocks; a build may take minutes.
-pub(super) fn release(data_dir: &Path, verb: &Release) -> Result<(), CliError> {
+pub(super) fn release(verb: &Release) -> Result<(), CliError> {
     let catalog = catalog()?;
-    let bundles = data_dir.join("bundles");
+    let bundles = default_cache_dir().join("bundles");
     match verb {
         Release::List(options) => list(&catalog, &bundles, options.json),
         Release::Describe { label } => screen::write(describe(catalog.get(label)?).as_bytes()),

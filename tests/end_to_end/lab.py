@@ -1,0 +1,220 @@
+"""A hearth to test against: `hearth up` on a free loopback port with a data directory of its own, and waiting for it.
+
+Nothing here looks inside: what a test learns, it learns through the public API, the `hearth` command and the processes of
+the host.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+DIST = Path(os.environ.get("HEARTH_TEST_DIST", ROOT / "target" / "dist"))
+HEARTH = DIST / "bin" / "hearth"
+FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
+
+# The first job run may have to build the release bundle: minutes without a download cache, seconds with one.
+BUNDLE_DEADLINE = 900
+JOB_DEADLINE = 180
+
+
+def wait_for(what, condition, deadline, interval=0.2):
+    """The first truthy answer of `condition()`; fails after `deadline` seconds, saying what was waited for."""
+    end = time.monotonic() + deadline
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"after {deadline} s still waiting for {what}")
+        time.sleep(interval)
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Hearth:
+    """One `hearth up`, which may be killed and started again on the same data directory."""
+
+    def __init__(self, name):
+        if not HEARTH.exists():
+            raise AssertionError(f"{HEARTH} is not built: run deploy/build.sh")
+        # Not below pytest's own directory, which only its owner may enter.
+        self.home = Path(tempfile.mkdtemp(prefix=f"hearth-{name}-"))
+        self.data_dir = self.home / "data"
+        self.port = free_port()
+        self.log = self.home / "up.log"
+        self.process = None
+
+    def start(self):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
+        wait_for("hearth to be ready", self._is_ready, 60)
+        return self
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"`hearth up` ended with {self.process.returncode}:\n{self.tail()}")
+        if not (self.data_dir / "env").exists() or f"hearth is ready at {self.endpoint} " not in self.log.read_text():
+            return False
+        try:
+            urllib.request.urlopen(f"{self.endpoint}/applications", timeout=5)
+        except urllib.error.HTTPError as refused:
+            return refused.code == 403
+        except OSError:
+            return False
+        return False
+
+    def kill(self):
+        """As a power cut for the coordinator: no handler of it runs."""
+        self.process.kill()
+        self.process.wait(10)
+        # The ready line of the next start is waited for anew.
+        self.log.rename(self.log.with_suffix(f".{time.monotonic_ns()}.log"))
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(90)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError(f"`hearth up` did not stop on SIGTERM:\n{self.tail()}") from None
+
+    def remove(self):
+        if os.environ.get("HEARTH_TEST_KEEP"):
+            print(f"kept {self.home}")
+        else:
+            shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def endpoint(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def settings(self):
+        """What `DIR/env` says."""
+        lines = (self.data_dir / "env").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+    def environment(self):
+        """For a child process that talks to this hearth, and to nothing else of AWS's."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
+        return kept | self.settings() | {
+            "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_PAGER": "",
+            "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+
+    def tail(self, lines=40):
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+    def run(self, *words, check=True, timeout=300, **options):
+        """The `hearth` command against this hearth."""
+        done = subprocess.run([HEARTH, *map(str, words)], env=self.environment(), text=True, capture_output=True,
+                              timeout=timeout, **options)
+        if check and done.returncode != 0:
+            raise AssertionError(f"hearth {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+
+
+class Jobs:
+    """Job runs of one application: start, wait, and read what they left."""
+
+    # The smallest workers there are, one executor: as quick as a cold job gets.
+    SMALL = {"spark.driver.cores": "1", "spark.driver.memory": "1g", "spark.executor.cores": "1",
+             "spark.executor.memory": "1g", "spark.executor.instances": "1", "spark.dynamicAllocation.enabled": "false"}
+
+    def __init__(self, emr, s3, application, role, bucket):
+        self.emr, self.s3, self.application, self.role, self.bucket = emr, s3, application, role, bucket
+        self.log_uri = f"s3://{bucket}/logs/"
+
+    def put(self, name, content):
+        """Uploads text, bytes or a file and returns its URI."""
+        if isinstance(content, Path):
+            content = content.read_bytes()
+        self.s3.put_object(Bucket=self.bucket, Key=f"given/{name}", Body=content)
+        return f"s3://{self.bucket}/given/{name}"
+
+    def start(self, entry_point, *arguments, parameters="", conf=None, name=None, role=None, **request):
+        settings = self.SMALL | (conf or {})
+        words = " ".join(f"--conf {key}={value}" for key, value in settings.items() if value is not None)
+        request.setdefault("configurationOverrides", {
+            "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": self.log_uri}}})
+        answer = self.emr.start_job_run(
+            applicationId=self.application, executionRoleArn=role or self.role, name=name or entry_point.rsplit("/", 1)[-1],
+            jobDriver={"sparkSubmit": {"entryPoint": entry_point, "entryPointArguments": list(map(str, arguments)),
+                                       "sparkSubmitParameters": f"{words} {parameters}".strip()}}, **request)
+        return answer["jobRunId"]
+
+    def get(self, job):
+        return self.emr.get_job_run(applicationId=self.application, jobRunId=job)["jobRun"]
+
+    def wait(self, job, expect="SUCCESS", deadline=JOB_DEADLINE):
+        """The job run in its final state, which must be `expect`; a failure shows the driver's last words."""
+        run = {}
+
+        def is_final():
+            run.update(self.get(job))
+            return run["state"] in FINAL
+        try:
+            wait_for(f"the end of job run {job}", is_final, deadline)
+        except AssertionError as late:
+            raise AssertionError(f"{late}: {run.get('state')}: {run.get('stateDetails')}") from None
+        if run["state"] != expect:
+            raise AssertionError(
+                f"job run {job} ended as {run['state']}, not {expect}: {run['stateDetails']}\n{self.log(job, 'stderr')[-4000:]}")
+        return run
+
+    def run(self, entry_point, *arguments, expect="SUCCESS", deadline=JOB_DEADLINE, **options):
+        return self.wait(self.start(entry_point, *arguments, **options), expect, deadline)
+
+    def wait_until(self, job, what, condition, deadline=JOB_DEADLINE):
+        """The job run once `condition(run)` holds; fails if it ends before."""
+        def holds():
+            run = self.get(job)
+            if condition(run):
+                return run
+            if run["state"] in FINAL:
+                raise AssertionError(f"job run {job} ended as {run['state']} before {what}: {run['stateDetails']}\n"
+                                     f"{self.log(job, 'stderr')[-4000:]}")
+            return None
+        return wait_for(what, holds, deadline)
+
+    def log_prefix(self, job):
+        return f"logs/applications/{self.application}/jobs/{job}/"
+
+    def log(self, job, stream="stdout", worker="SPARK_DRIVER"):
+        """A worker's log as text; empty if there is none."""
+        try:
+            body = self.s3.get_object(Bucket=self.bucket, Key=f"{self.log_prefix(job)}{worker}/{stream}.gz")["Body"]
+        except self.s3.exceptions.NoSuchKey:
+            return ""
+        return gzip.decompress(body.read()).decode(errors="replace")
+
+    def keys(self, prefix):
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+    def text(self, key):
+        return self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read().decode()
+
+    def events(self, job):
+        """The Spark event log, one dictionary an event."""
+        lines = []
+        for key in self.keys(f"{self.log_prefix(job)}sparklogs/"):
+            lines += self.text(key).splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
