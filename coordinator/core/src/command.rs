@@ -114,6 +114,9 @@ pub enum Command {
     },
     /// An agent's stream is closed.
     AgentDetached(AgentId),
+    /// A coordinator takes over what another left: it is in contact with no agent, and grants none of them less time
+    /// to come back than a full `LOST_AFTER` from now (design §9: a started coordinator knows no grants).
+    TermBegan,
     /// An agent reports on a worker.
     WorkerReported {
         /// The agent, from its certificate.

@@ -157,6 +157,27 @@ pub struct ExecutorProfile {
     pub total_mib: u64,
 }
 
+/// Failed executors that an attempt survives at least, as on YARN.
+const EXECUTOR_FAILURES_BORNE: u32 = 3;
+
+/// How the executors of one attempt fare: one that dies at once must not be replaced for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ExecutorTally {
+    /// Executors that failed through the job's own fault or could not be started.
+    pub failed: u32,
+    /// The most executors the driver wanted at once.
+    pub most_wanted: u32,
+}
+
+impl ExecutorTally {
+    /// Failed executors that end the attempt: twice those wanted, but at least 3 (the default of
+    /// `spark.executor.maxNumFailures`).
+    pub const fn limit(&self) -> u32 {
+        let twice = self.most_wanted.saturating_mul(2);
+        if twice > EXECUTOR_FAILURES_BORNE { twice } else { EXECUTOR_FAILURES_BORNE }
+    }
+}
+
 /// A job run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRun {
@@ -178,6 +199,12 @@ pub struct JobRun {
     pub targets: Vec<ExecutorProfile>,
     /// The next executor id to give.
     pub next_executor: u32,
+    /// How the executors of the current attempt fare.
+    #[serde(default)]
+    pub executors: ExecutorTally,
+    /// Why the current attempt is being given up while its driver still has to end.
+    #[serde(default)]
+    pub given_up: Option<String>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its state last changed.
@@ -227,16 +254,16 @@ impl JobRun {
         }
     }
 
-    /// When its execution timeout passes.
+    /// When its execution timeout passes. It counts from the first driver's start on and covers all attempts, the
+    /// waiting between them included (guide:2369).
     pub fn times_out_at(&self) -> Option<Timestamp> {
         match self.phase {
-            RunPhase::Running { .. } => Some(self.started_at?.plus(self.spec.timeout?)),
             RunPhase::Submitted
             | RunPhase::Queued
             | RunPhase::Pending
             | RunPhase::Scheduled { .. }
-            | RunPhase::Cancelling { .. }
-            | RunPhase::Ended { .. } => None,
+            | RunPhase::Running { .. } => Some(self.started_at?.plus(self.spec.timeout?)),
+            RunPhase::Cancelling { .. } | RunPhase::Ended { .. } => None,
         }
     }
 }

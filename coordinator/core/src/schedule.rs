@@ -5,12 +5,12 @@
 
 use crate::agent::Agent;
 use crate::application::Application;
-use crate::job_run::{ExecutorProfile, JobRun};
+use crate::job_run::{ExecutorProfile, JobRun, RunPhase};
 use crate::release::ReleaseState;
 use crate::worker::{Role, Worker};
 use crate::world::World;
 use hearth_types::{AgentId, ApplicationId, ApplicationState, JobRunId, WorkerSize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the scheduler wants done.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -70,9 +70,17 @@ struct Room<'a> {
     held: BTreeMap<&'a ApplicationId, WorkerSize>,
 }
 
-/// Why a worker finds no place.
-enum NoPlace {
+/// Why a worker is not placed.
+enum Obstacle {
+    /// Its application is not started.
+    Application(ApplicationState),
+    /// As many job runs of the application as may are under way.
+    Concurrency(u32),
+    /// The release is not there.
+    Release,
+    /// The application would hold more than it may.
     MaximumCapacity(WorkerSize),
+    /// No host has room for it, or none suits it.
     NoHost,
 }
 
@@ -86,42 +94,44 @@ impl<'a> Room<'a> {
         Self { world, free, held: BTreeMap::new() }
     }
 
-    fn held(&self, application: &'a Application) -> WorkerSize {
+    fn held(&self, application: &Application) -> WorkerSize {
         self.held.get(&application.id).copied().unwrap_or_else(|| self.world.held_by(&application.id))
     }
 
-    /// Takes room for a worker on the best agent, those in `near` first.
-    fn take(
-        &mut self,
-        application: &'a Application,
+    /// The best agent for a worker, those in `near` first.
+    fn find(
+        &self,
+        application: &Application,
         run: &JobRun,
         size: &WorkerSize,
-        near: &[&AgentId],
-    ) -> Result<AgentId, NoPlace> {
-        let held = self.held(application).plus(size);
+        near: &BTreeSet<AgentId>,
+    ) -> Result<&'a AgentId, Obstacle> {
         if let Some(limit) = application.maximum_capacity
-            && !held.fits(&limit)
+            && !self.held(application).plus(size).fits(&limit)
         {
-            return Err(NoPlace::MaximumCapacity(limit));
+            return Err(Obstacle::MaximumCapacity(limit));
         }
-        let best = self
-            .free
+        self.free
             .iter()
             .filter(|(id, free)| {
                 size.fits(free) && self.world.agent(id).is_some_and(|agent| suits(agent, run, self.world))
             })
-            .min_by_key(|(id, free)| (!near.contains(id), leftover(free, size), **id))
+            .min_by_key(|(id, free)| (!near.contains(*id), leftover(free, size), **id))
             .map(|(id, _)| *id)
-            .ok_or(NoPlace::NoHost)?;
-        if let Some(free) = self.free.get_mut(best) {
+            .ok_or(Obstacle::NoHost)
+    }
+
+    fn book(&mut self, application: &'a Application, agent: &'a AgentId, size: &WorkerSize) {
+        let held = self.held(application).plus(size);
+        self.held.insert(&application.id, held);
+        if let Some(free) = self.free.get_mut(agent) {
             *free = free.minus(size);
         }
-        self.held.insert(&application.id, held);
-        Ok(best.clone())
     }
 }
 
-fn suits(agent: &Agent, run: &JobRun, world: &World) -> bool {
+/// Whether an agent's host can run a job run's workers at all.
+pub(crate) fn suits(agent: &Agent, run: &JobRun, world: &World) -> bool {
     let java = world.release(&run.spec.release).is_some_and(|release| match &release.state {
         ReleaseState::Ready { java_major, .. } => agent.java.contains(java_major),
         ReleaseState::Building { .. } | ReleaseState::Failed { .. } => false,
@@ -137,91 +147,158 @@ fn leftover(free: &WorkerSize, size: &WorkerSize) -> u64 {
 }
 
 /// Plans what can be placed now and says of every other waiting job run why it waits.
+///
+/// The reasons come last, so that they speak of what is left once everything is placed: planning again finds the same.
 pub fn schedule(world: &World) -> Plan {
     let mut plan = Plan::default();
     let mut room = Room::new(world);
-    let mut placed: BTreeMap<&ApplicationId, u32> = BTreeMap::new();
-    let mut ahead = 0_usize;
+    let mut under_way = UnderWay::default();
+    let mut unplaced = Vec::new();
+    let mut driven: Vec<Driven<'_>> = world
+        .runs()
+        .filter(|run| run.driver().is_some())
+        .map(|run| Driven {
+            run,
+            wanted: wanted_executors(run),
+            near: world.workers_of(&run.id).map(|worker| worker.agent.clone()).collect(),
+        })
+        .collect();
     for run in world.waiting() {
-        match place_driver(world, &mut room, &mut placed, run, ahead) {
-            Ok(Some(placement)) => plan.placements.push(placement),
-            Ok(None) => {}
-            Err(waiting) => {
-                ahead += 1;
-                let queued = matches!(run.state(), hearth_types::JobRunState::Queued);
-                let submitted = matches!(run.state(), hearth_types::JobRunState::Submitted);
-                if submitted || waiting.queued != queued || waiting.reason != run.details {
-                    plan.waiting.push(waiting);
-                }
-            }
-        }
+        let Some(application) = world.application(&run.application) else { continue };
+        let Ok(agent) = driver_place(&room, &mut under_way, application, run) else {
+            unplaced.push((application, run));
+            continue;
+        };
+        let size = run.spec.driver.size;
+        room.book(application, agent, &size);
+        *under_way.of(world, &application.id) += 1;
+        let near = BTreeSet::from([agent.clone()]);
+        driven.push(Driven { run, wanted: vec![first_executors(run)], near });
+        let role = PlannedRole::Driver;
+        plan.placements.push(Placement { run: run.id.clone(), agent: agent.clone(), role, size });
     }
-    for run in world.runs() {
-        plan_executors(world, &mut room, run, &mut plan);
+    driven.sort_by_key(|driven| (driven.run.created_at, &driven.run.id));
+    for driven in driven {
+        plan_executors(&mut room, driven, &mut plan);
     }
+    plan.waiting = explain(&room, &mut under_way, unplaced);
     plan
 }
 
-fn place_driver<'a>(
-    world: &'a World,
-    room: &mut Room<'a>,
-    placed: &mut BTreeMap<&'a ApplicationId, u32>,
+/// Says of each job run why it waits, where that differs from what was said before.
+fn explain<'a>(
+    room: &Room<'a>,
+    under_way: &mut UnderWay<'a>,
+    unplaced: Vec<(&'a Application, &'a JobRun)>,
+) -> Vec<Waiting> {
+    let mut ahead_of_all = 0;
+    let mut ahead_by_application: BTreeMap<&ApplicationId, usize> = BTreeMap::new();
+    let mut said = Vec::new();
+    for (application, run) in unplaced {
+        let Err(obstacle) = driver_place(room, under_way, application, run) else { continue };
+        let ahead_here = ahead_by_application.entry(&application.id).or_default();
+        let queued = matches!(obstacle, Obstacle::Concurrency(_));
+        let reason = sentence(room.world, run, &obstacle, *ahead_here, ahead_of_all);
+        *ahead_here += 1;
+        ahead_of_all += 1;
+        let phase = if queued { RunPhase::Queued } else { RunPhase::Pending };
+        if run.phase != phase || reason != run.details {
+            said.push(Waiting { run: run.id.clone(), queued, reason });
+        }
+    }
+    said
+}
+
+/// Job runs under way by application, those placed by the plan included; counted when first asked for.
+#[derive(Default)]
+struct UnderWay<'a> {
+    counts: BTreeMap<&'a ApplicationId, u32>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn of(&mut self, world: &World, application: &'a ApplicationId) -> &mut u32 {
+        self.counts.entry(application).or_insert_with(|| under_way(world, application))
+    }
+}
+
+/// A job run with a driver, be it one that this plan places.
+struct Driven<'a> {
     run: &'a JobRun,
-    ahead: usize,
-) -> Result<Option<Placement>, Waiting> {
-    let wait = |queued, reason: String| Waiting { run: run.id.clone(), queued, reason };
-    let Some(application) = world.application(&run.application) else { return Ok(None) };
+    wanted: Vec<ExecutorProfile>,
+    /// Agents that have workers of it.
+    near: BTreeSet<AgentId>,
+}
+
+/// How many job runs are ahead, for people: rounded when many, so that one leaving does not change what all others say.
+fn ahead(runs: usize) -> String {
+    match runs {
+        1 => "1 job run ahead".to_owned(),
+        0..10 => format!("{runs} job runs ahead"),
+        10.. => {
+            let unit = 10_usize.pow(runs.ilog10());
+            format!("more than {} job runs ahead", runs / unit * unit)
+        }
+    }
+}
+
+fn driver_place<'a>(
+    room: &Room<'a>,
+    under_way: &mut UnderWay<'a>,
+    application: &'a Application,
+    run: &JobRun,
+) -> Result<&'a AgentId, Obstacle> {
     if application.state != ApplicationState::Started {
-        return Err(wait(
-            false,
-            format!("Waiting for the application to start; it is {}.", application.state),
-        ));
+        return Err(Obstacle::Application(application.state));
     }
-    let active = placed
-        .entry(&application.id)
-        .or_insert_with(|| count(world.runs_of(&application.id).filter(|other| !other.waits_for_driver())));
     if let Some(limit) = application.concurrency
-        && *active >= limit
+        && *under_way.of(room.world, &application.id) >= limit
     {
-        let reason = format!(
-            "Waiting for one of {limit} concurrent job runs of the application to end; {ahead} job runs ahead."
-        );
-        return Err(wait(true, reason));
+        return Err(Obstacle::Concurrency(limit));
     }
-    match world.release(&run.spec.release).map(|release| &release.state) {
-        Some(ReleaseState::Ready { .. }) => {}
-        Some(ReleaseState::Building { step }) => {
-            return Err(wait(
-                false,
-                format!("Preparing release {} for the first time: {step}.", run.spec.release),
-            ));
-        }
-        Some(ReleaseState::Failed { reason }) => {
-            return Err(wait(
-                false,
-                format!("Release {} could not be prepared: {reason}.", run.spec.release),
-            ));
-        }
-        None => return Err(wait(false, format!("Waiting for release {}.", run.spec.release))),
+    let release = room.world.release(&run.spec.release);
+    if !release.is_some_and(|release| matches!(release.state, ReleaseState::Ready { .. })) {
+        return Err(Obstacle::Release);
     }
+    room.find(application, run, &run.spec.driver.size, &BTreeSet::new())
+}
+
+/// The sentence for `stateDetails` of a job run that waits for its driver.
+fn sentence(
+    world: &World,
+    run: &JobRun,
+    obstacle: &Obstacle,
+    ahead_here: usize,
+    ahead_of_all: usize,
+) -> String {
     let size = run.spec.driver.size;
-    match room.take(application, run, &size, &[]) {
-        Ok(agent) => {
-            *active += 1;
-            Ok(Some(Placement { run: run.id.clone(), agent, role: PlannedRole::Driver, size }))
+    match obstacle {
+        Obstacle::Application(state) => format!("Waiting for the application to start; it is {state}."),
+        Obstacle::Concurrency(limit) => format!(
+            "Waiting for one of {limit} concurrent job runs of the application to end; {}.",
+            ahead(ahead_here)
+        ),
+        Obstacle::Release => no_release(world, run),
+        Obstacle::MaximumCapacity(limit) => format!(
+            "Waiting for {size} for the driver: the application's maximum capacity is {limit}; {}.",
+            ahead(ahead_here)
+        ),
+        Obstacle::NoHost => no_host(world, run, &size, ahead_of_all),
+    }
+}
+
+fn no_release(world: &World, run: &JobRun) -> String {
+    let label = &run.spec.release;
+    match world.release(label).map(|release| &release.state) {
+        Some(ReleaseState::Building { step }) => {
+            format!("Preparing release {label} for the first time: {step}.")
         }
-        Err(NoPlace::MaximumCapacity(limit)) => Err(wait(
-            false,
-            format!(
-                "Waiting for {size} for the driver: the application's maximum capacity is {limit}; {ahead} job runs ahead."
-            ),
-        )),
-        Err(NoPlace::NoHost) => Err(wait(false, no_host(world, run, &size, ahead))),
+        Some(ReleaseState::Failed { reason }) => format!("Release {label} could not be prepared: {reason}."),
+        Some(ReleaseState::Ready { .. }) | None => format!("Waiting for release {label}."),
     }
 }
 
 /// Says what is missing, so that a person can act on it.
-fn no_host(world: &World, run: &JobRun, size: &WorkerSize, ahead: usize) -> String {
+fn no_host(world: &World, run: &JobRun, size: &WorkerSize, runs_ahead: usize) -> String {
     let attached = world.agents().filter(|agent| agent.takes_workers());
     let matching: Vec<&Agent> =
         attached.filter(|agent| agent.architecture == run.spec.architecture).collect();
@@ -234,67 +311,109 @@ fn no_host(world: &World, run: &JobRun, size: &WorkerSize, ahead: usize) -> Stri
             run.spec.release
         );
     }
-    if !matching.iter().any(|agent| size.fits(&agent.offered)) {
+    if !matching.iter().any(|agent| size.fits(&agent.offered) && suits(agent, run, world)) {
         return format!("Waiting for a host with {size} for the driver: no host is that large.");
     }
-    format!("Waiting for {size} for the driver; {ahead} job runs ahead.")
+    format!("Waiting for {size} for the driver; {}.", ahead(runs_ahead))
+}
+
+/// Job runs of an application that count towards its concurrency.
+pub(crate) fn under_way(world: &World, application: &ApplicationId) -> u32 {
+    count(world.runs_of(application).filter(|run| !run.waits_for_driver()))
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {
     u32::try_from(items.count()).unwrap_or(u32::MAX)
 }
 
+/// Spark's default resource profile.
+pub const DEFAULT_PROFILE: u32 = 0;
+
+/// The executors a job run surely wants at first: they are prepared beside its driver, not after it.
+pub fn first_executors(run: &JobRun) -> ExecutorProfile {
+    ExecutorProfile {
+        profile_id: DEFAULT_PROFILE,
+        count: run.spec.initial_executors,
+        cores: run.spec.executor_cores,
+        heap_mib: run.spec.executor.heap_mib,
+        total_mib: run.spec.executor.size.memory_mib,
+    }
+}
+
 /// The executors a job run wants: what its driver said or, before it said anything, what it surely wants at first.
+/// One entry for each profile; a profile that is not among them is wanted no longer.
 pub fn wanted_executors(run: &JobRun) -> Vec<ExecutorProfile> {
-    if run.driver().is_none() {
+    if run.driver().is_none() || run.given_up.is_some() {
         return Vec::new();
     }
-    if run.app.is_none() && run.targets.is_empty() {
-        return vec![ExecutorProfile {
-            profile_id: 0,
-            count: run.spec.initial_executors,
-            cores: run.spec.executor_cores,
-            heap_mib: run.spec.executor.heap_mib,
-            total_mib: run.spec.executor.size.memory_mib,
-        }];
+    if run.targets.is_empty() {
+        return vec![first_executors(run)];
     }
     run.targets.clone()
 }
 
+/// Executors of the current launch that count towards a profile, by number.
+pub(crate) fn serving<'a>(world: &'a World, run: &JobRun, profile: u32) -> Vec<&'a Worker> {
+    let mut executors: Vec<(u32, &Worker)> = world
+        .workers_of(&run.id)
+        .filter(|worker| worker.launch == run.launch && worker.serves())
+        .filter_map(|worker| match worker.role {
+            Role::Executor { profile: of, executor, .. } => (of == profile).then_some((executor, worker)),
+            Role::Driver => None,
+        })
+        .collect();
+    executors.sort_by_key(|(executor, _)| *executor);
+    executors.into_iter().map(|(_, worker)| worker).collect()
+}
+
+/// Memory of the smallest executor that can work at all (Spark refuses a heap below 450 MiB).
+const SMALLEST_EXECUTOR_MIB: u64 = 512;
+
 /// The worker that holds an executor of a profile.
 pub fn executor_size(run: &JobRun, profile: &ExecutorProfile) -> WorkerSize {
-    if profile.profile_id == 0 {
+    if profile.profile_id == DEFAULT_PROFILE {
         return run.spec.executor.size;
     }
+    // The sizes are the driver's word, and a driver runs its user's code: an executor of no size would fit for ever.
     WorkerSize {
-        cpu_millis: u64::from(profile.cores) * 1000,
-        memory_mib: profile.total_mib,
+        cpu_millis: u64::from(profile.cores.max(1)) * 1000,
+        memory_mib: profile.total_mib.max(profile.heap_mib).max(SMALLEST_EXECUTOR_MIB),
         disk_gib: run.spec.executor_disk_gib,
     }
 }
 
-fn plan_executors<'a>(world: &'a World, room: &mut Room<'a>, run: &'a JobRun, plan: &mut Plan) {
+fn plan_executors(room: &mut Room<'_>, driven: Driven<'_>, plan: &mut Plan) {
+    let Driven { run, wanted, mut near } = driven;
+    let world = room.world;
     let Some(application) = world.application(&run.application) else { return };
-    for profile in wanted_executors(run) {
-        let serving: Vec<&Worker> = world
-            .workers_of(&run.id)
-            .filter(|worker| worker.launch == run.launch && worker.serves())
-            .filter(|worker| matches!(worker.role, Role::Executor { profile: of, .. } if of == profile.profile_id))
-            .collect();
-        let have = count(serving.iter());
-        let size = executor_size(run, &profile);
-        let near: Vec<&AgentId> = world.workers_of(&run.id).map(|worker| &worker.agent).collect();
+    for profile in &wanted {
+        let have = count(serving(world, run, profile.profile_id).iter());
+        let size = executor_size(run, profile);
         for _ in have..profile.count {
-            let Ok(agent) = room.take(application, run, &size, &near) else { break };
-            plan.placements.push(Placement {
-                run: run.id.clone(),
-                agent,
-                role: PlannedRole::Executor(profile.clone()),
-                size,
-            });
+            let Ok(agent) = room.find(application, run, &size, &near) else { break };
+            room.book(application, agent, &size);
+            near.insert(agent.clone());
+            let role = PlannedRole::Executor(profile.clone());
+            plan.placements.push(Placement { run: run.id.clone(), agent: agent.clone(), role, size });
         }
+    }
+    plan_surplus(world, run, &wanted, plan);
+}
+
+/// Executors beyond what is wanted that do not run yet, the latest first. Those that run are the driver's to give back.
+fn plan_surplus(world: &World, run: &JobRun, wanted: &[ExecutorProfile], plan: &mut Plan) {
+    let profiles: BTreeSet<u32> = world
+        .workers_of(&run.id)
+        .filter_map(|worker| match worker.role {
+            Role::Executor { profile, .. } => Some(profile),
+            Role::Driver => None,
+        })
+        .collect();
+    for profile in profiles {
+        let wanted = wanted.iter().find(|want| want.profile_id == profile).map_or(0, |want| want.count);
+        let serving = serving(world, run, profile);
+        let surplus = serving.len().saturating_sub(wanted as usize);
         let not_running = serving.iter().rev().filter(|worker| worker.started_at.is_none());
-        let surplus = have.saturating_sub(profile.count) as usize;
         plan.surplus.extend(not_running.take(surplus).map(|worker| worker.id.clone()));
     }
 }

@@ -27,7 +27,7 @@ pub struct TokenUse {
 /// The coordinator's whole state: applications, active job runs, live workers, agents, releases, client tokens.
 ///
 /// Ended job runs and ended workers are the store's alone.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
     applications: BTreeMap<ApplicationId, Application>,
     runs: BTreeMap<JobRunId, JobRun>,

@@ -1,12 +1,12 @@
 //! Decisions about agents: contact, loss, and what is owed when one comes back; and every deadline.
 
-use super::Turn;
+use super::{Turn, start_order};
 use crate::agent::{Agent, Contact};
 use crate::command::{Change, Effect, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use crate::world::LOST_AFTER;
-use hearth_types::{AgentId, ApplicationId, WorkerId};
+use hearth_types::{AgentId, ApplicationId, Launch, WorkerId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -16,31 +16,40 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 impl Turn<'_> {
     pub(super) fn agent_attached(&mut self, agent: Agent, reports: Vec<Report>) -> Reply {
         let id = agent.id.clone();
-        self.change(Change::Agent(Agent { contact: Contact::Attached, ..agent }));
-        let reported: BTreeSet<WorkerId> = reports.iter().map(|report| report.worker.clone()).collect();
+        self.put_agent(Agent { contact: Contact::Attached, ..agent });
+        let reported: BTreeSet<(WorkerId, Launch)> =
+            reports.iter().map(|report| (report.worker.clone(), report.launch)).collect();
         for report in reports {
             self.worker_reported(&id, report);
         }
-        let unreported: Vec<Worker> =
-            self.world.workers_on(&id).filter(|worker| !reported.contains(&worker.id)).cloned().collect();
-        for worker in unreported {
-            match worker.state {
-                WorkerState::Assigned => {
-                    if let Some(order) = self.start_order(&worker) {
-                        self.effects.push(Effect::Start(order));
-                    } else {
-                        self.worker_ended(worker, &Exit::lost("it was no longer wanted"));
-                    }
-                }
-                WorkerState::Preparing | WorkerState::Running | WorkerState::Stopping { .. } => {
-                    let reason = format!("agent {id} no longer knows the worker");
-                    self.worker_ended(worker, &Exit::lost(reason));
-                }
-                WorkerState::Ended { .. } => {}
+        let on_agent: Vec<WorkerId> = self.world.workers_on(&id).map(|worker| worker.id.clone()).collect();
+        for worker in on_agent {
+            // Read anew each time: the end of a driver earlier in the list changes what its executors are owed.
+            let Some(worker) = self.world.worker(&worker).cloned() else { continue };
+            if !reported.contains(&(worker.id.clone(), worker.launch)) {
+                self.unreported(worker);
             }
         }
         self.repeat_run_orders(&id);
         Self::done()
+    }
+
+    /// An agent attached without a word about a worker placed on it.
+    fn unreported(&mut self, worker: Worker) {
+        match worker.state {
+            WorkerState::Assigned => {
+                if let Some(order) = start_order(self.world, &worker) {
+                    self.effects.push(Effect::Start(order));
+                } else {
+                    self.worker_ended(worker, &Exit::lost("it was no longer wanted"));
+                }
+            }
+            WorkerState::Preparing | WorkerState::Running | WorkerState::Stopping { .. } => {
+                let reason = format!("agent {} no longer knows the worker", worker.agent);
+                self.worker_ended(worker, &Exit::lost(reason));
+            }
+            WorkerState::Ended { .. } => {}
+        }
     }
 
     /// An executor's agent may have missed that its driver registered.
@@ -53,7 +62,7 @@ impl Turn<'_> {
             .cloned()
             .collect();
         for worker in executors {
-            if let Some(order) = self.start_order(&worker) {
+            if let Some(order) = start_order(self.world, &worker) {
                 self.effects.push(Effect::Run(order));
             }
         }
@@ -64,9 +73,24 @@ impl Turn<'_> {
             && agent.contact == Contact::Attached
         {
             let contact = Contact::Detached { since: self.now };
-            self.change(Change::Agent(Agent { contact, ..agent.clone() }));
+            self.put_agent(Agent { contact, ..agent.clone() });
         }
         Self::done()
+    }
+
+    pub(super) fn term_began(&mut self) -> Reply {
+        let agents: Vec<Agent> =
+            self.world.agents().filter(|agent| agent.contact != Contact::Lost).cloned().collect();
+        for agent in agents {
+            self.put_agent(Agent { contact: Contact::Detached { since: self.now }, ..agent });
+        }
+        Self::done()
+    }
+
+    fn put_agent(&mut self, agent: Agent) {
+        if self.world.agent(&agent.id) != Some(&agent) {
+            self.change(Change::Agent(agent));
+        }
     }
 
     pub(super) fn time_passed(&mut self) -> Reply {
@@ -89,9 +113,10 @@ impl Turn<'_> {
             .collect();
         for agent in lost {
             let id = agent.id.clone();
-            self.change(Change::Agent(Agent { contact: Contact::Lost, ..agent }));
-            let workers: Vec<Worker> = self.world.workers_on(&id).cloned().collect();
+            self.put_agent(Agent { contact: Contact::Lost, ..agent });
+            let workers: Vec<WorkerId> = self.world.workers_on(&id).map(|worker| worker.id.clone()).collect();
             for worker in workers {
+                let Some(worker) = self.world.worker(&worker).cloned() else { continue };
                 let reason = format!("host of agent {id} was out of contact for {} s", LOST_AFTER.as_secs());
                 self.worker_ended(worker, &Exit::lost(reason));
             }

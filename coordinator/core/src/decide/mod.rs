@@ -10,13 +10,15 @@ mod placing;
 mod runs;
 mod workers;
 
+use crate::agent::Agent;
 use crate::application::Application;
 use crate::command::{Change, ClientToken, Command, Decision, Effect, Refusal, Reply, StartOrder};
 use crate::job_run::JobRun;
 use crate::release::ReleaseState;
-use crate::worker::Worker;
+use crate::worker::{Role, Worker, WorkerState};
 use crate::world::World;
 use hearth_types::Timestamp;
+use std::time::Duration;
 
 /// Decides one command.
 pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
@@ -36,6 +38,7 @@ pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Dec
         }
         Command::AgentAttached { agent, reports } => turn.agent_attached(agent, reports),
         Command::AgentDetached(id) => turn.agent_detached(&id),
+        Command::TermBegan => turn.term_began(),
         Command::WorkerReported { agent, report } => turn.worker_reported(&agent, report),
         Command::DriverSaid { agent, worker, launch, word } => {
             turn.driver_said(&agent, &worker, launch, word)
@@ -47,13 +50,54 @@ pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Dec
     Ok(Decision { changes: turn.changes, effects: turn.effects, reply })
 }
 
-/// Effects that a restarted coordinator owes. All that concerns agents is derived when they attach.
+/// Effects that may not have been performed for the changes they belong to. For agents out of contact they are derived
+/// when they attach.
 pub fn owed_effects(world: &World) -> Vec<Effect> {
-    world
+    let builds = world
         .releases()
         .filter(|release| matches!(release.state, ReleaseState::Building { .. }))
-        .map(|release| Effect::BuildRelease(release.label.clone()))
-        .collect()
+        .map(|release| Effect::BuildRelease(release.label.clone()));
+    let orders = world
+        .workers()
+        .filter(|worker| world.agent(&worker.agent).is_some_and(Agent::takes_workers))
+        .filter_map(|worker| match worker.state {
+            WorkerState::Assigned => start_order(world, worker).map(Effect::Start),
+            WorkerState::Stopping { grace_ms, .. } => Some(stop_order(worker, grace_ms)),
+            WorkerState::Preparing | WorkerState::Running => match worker.role {
+                Role::Driver => None,
+                Role::Executor { .. } => {
+                    start_order(world, worker).filter(|order| order.app.is_some()).map(Effect::Run)
+                }
+            },
+            WorkerState::Ended { .. } => None,
+        });
+    builds.chain(orders).collect()
+}
+
+/// Everything an agent must know to start a worker; nothing if its run or release is gone meanwhile.
+fn start_order(world: &World, worker: &Worker) -> Option<Box<StartOrder>> {
+    let run = world.run(&worker.run)?;
+    let release = world.release(&run.spec.release)?;
+    match &release.state {
+        ReleaseState::Ready { sha256, java_major, java_module_options } => Some(Box::new(StartOrder {
+            worker: worker.clone(),
+            spec: run.spec.clone(),
+            app: run.app.clone(),
+            bundle_sha256: sha256.clone(),
+            java_major: *java_major,
+            java_module_options: java_module_options.clone(),
+        })),
+        ReleaseState::Building { .. } | ReleaseState::Failed { .. } => None,
+    }
+}
+
+fn stop_order(worker: &Worker, grace_ms: u32) -> Effect {
+    Effect::Stop {
+        agent: worker.agent.clone(),
+        worker: worker.id.clone(),
+        launch: worker.launch,
+        grace: Duration::from_millis(u64::from(grace_ms)),
+    }
 }
 
 /// One command being decided.
@@ -88,23 +132,6 @@ impl Turn<'_> {
             Some(used) if used.digest == token.digest => Ok(Some(used.resource.clone())),
             Some(_) => Err(Refusal::TokenReused(token.token.clone())),
             None => Ok(None),
-        }
-    }
-
-    /// Everything an agent must know to start a worker; nothing if its run or release is gone meanwhile.
-    fn start_order(&self, worker: &Worker) -> Option<Box<StartOrder>> {
-        let run = self.world.run(&worker.run)?;
-        let release = self.world.release(&run.spec.release)?;
-        match &release.state {
-            ReleaseState::Ready { sha256, java_major, java_module_options } => Some(Box::new(StartOrder {
-                worker: worker.clone(),
-                spec: run.spec.clone(),
-                app: run.app.clone(),
-                bundle_sha256: sha256.clone(),
-                java_major: *java_major,
-                java_module_options: java_module_options.clone(),
-            })),
-            ReleaseState::Building { .. } | ReleaseState::Failed { .. } => None,
         }
     }
 

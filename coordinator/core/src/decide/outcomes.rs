@@ -53,10 +53,24 @@ fn why_failed(exit: &Exit, driver: &Worker) -> String {
     }
 }
 
-/// Why an executor ended, and whether the job is to blame.
-pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (bool, String) {
+/// Whose fault the end of an executor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The job's: its tasks failed with it.
+    Job,
+    /// It never ran: no task failed with it, but neither may that repeat for ever.
+    Launch,
+    /// Its host's, or nobody's.
+    Nobody,
+}
+
+/// Signals by which native code of the job's own ends: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+const CRASHES: [i32; 6] = [4, 5, 6, 7, 8, 11];
+
+/// Why an executor ended, and whose fault that is.
+pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
     if let Some(fault) = &exit.host_fault {
-        return (false, fault.clone());
+        return (Fault::Nobody, fault.clone());
     }
     if exit.oom_killed {
         let reason = format!(
@@ -64,15 +78,20 @@ pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (bool, String) {
              increase spark.executor.memoryOverhead or spark.executor.memory",
             executor.size.memory_mib
         );
-        return (true, reason);
+        return (Fault::Job, reason);
     }
     if !exit.launch_error.is_empty() {
-        return (false, format!("the executor could not be started: {}", exit.launch_error));
+        return (Fault::Launch, format!("the executor could not be started: {}", exit.launch_error));
     }
     match (exit.code, exit.signal) {
-        (Some(code), _) => (code != 0, format!("the executor ended with exit code {code}")),
+        // As on YARN, an executor that ends in good order is nobody's fault.
+        (Some(0), _) => (Fault::Nobody, "the executor ended with exit code 0".to_owned()),
+        (Some(code), _) => (Fault::Job, format!("the executor ended with exit code {code}")),
+        (None, Some(signal)) if CRASHES.contains(&signal) => {
+            (Fault::Job, format!("the executor crashed with signal {signal}"))
+        }
         // Not the kernel's limit and not ours: somebody on the host.
-        (None, Some(signal)) => (false, format!("the executor was ended by signal {signal}")),
-        (None, None) => (false, "the executor ended for an unknown reason".to_owned()),
+        (None, Some(signal)) => (Fault::Nobody, format!("the executor was ended by signal {signal}")),
+        (None, None) => (Fault::Nobody, "the executor ended for an unknown reason".to_owned()),
     }
 }

@@ -1,8 +1,8 @@
 //! Decisions about job runs: accepting, cancelling, ending.
 
-use super::Turn;
+use super::{Turn, stop_order};
 use crate::command::{Change, ClientToken, Effect, Refusal, Reply};
-use crate::job_run::{CancelCause, JobRun, Outcome, RunPhase, RunSpec};
+use crate::job_run::{CancelCause, ExecutorTally, JobRun, Outcome, RunPhase, RunSpec};
 use crate::release::{Release, ReleaseState};
 use crate::worker::{StopCause, WorkerState};
 use hearth_types::{ApplicationId, JobRunId, Launch, ReleaseLabel, WorkerId};
@@ -44,6 +44,8 @@ impl Turn<'_> {
             app: None,
             targets: Vec::new(),
             next_executor: 1,
+            executors: ExecutorTally::default(),
+            given_up: None,
             created_at: self.now,
             updated_at: self.now,
             started_at: None,
@@ -68,7 +70,15 @@ impl Turn<'_> {
     }
 
     /// Records what became of a release; job runs that wait for one that failed fail with its reason.
+    ///
+    /// What is ready stays ready: a bundle that is being made anew, even in vain, takes nothing from job runs.
     pub(super) fn release_is(&mut self, release: Release) -> Reply {
+        let known = self.world.release(&release.label);
+        let is_ready = known.is_some_and(|known| matches!(known.state, ReleaseState::Ready { .. }));
+        let becomes_ready = matches!(release.state, ReleaseState::Ready { .. });
+        if known == Some(&release) || (is_ready && !becomes_ready) {
+            return Self::done();
+        }
         if let ReleaseState::Failed { reason } = &release.state {
             let reason = format!("Release {} could not be prepared: {reason}", release.label);
             let waiting: Vec<JobRun> =
@@ -149,17 +159,18 @@ impl Turn<'_> {
             crate::worker::Role::Driver => grace,
             crate::worker::Role::Executor { .. } => Duration::ZERO,
         };
-        let effect = Effect::Stop {
-            agent: worker.agent.clone(),
-            worker: worker.id.clone(),
-            launch: worker.launch,
-            grace,
+        let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
+        self.effects.push(stop_order(&worker, grace_ms));
+        let (cause, grace_ms) = match worker.state {
+            // Of several graces the shortest counts, as the agent sees it too.
+            WorkerState::Stopping { cause, grace_ms: before } => (cause, grace_ms.min(before)),
+            WorkerState::Assigned | WorkerState::Preparing | WorkerState::Running => (cause, grace_ms),
+            WorkerState::Ended { .. } => return,
         };
-        if worker.serves() {
-            let grace_ms = u32::try_from(grace.as_millis()).unwrap_or(u32::MAX);
-            worker.state = WorkerState::Stopping { cause, grace_ms };
+        let state = WorkerState::Stopping { cause, grace_ms };
+        if worker.state != state {
+            worker.state = state;
             self.put_worker(worker);
         }
-        self.effects.push(effect);
     }
 }

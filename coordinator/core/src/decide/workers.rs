@@ -1,11 +1,17 @@
 //! Decisions about workers: what agents report of them and what drivers ask.
 
-use super::{Turn, outcomes};
+use super::outcomes::{self, Fault};
+use super::{Turn, start_order, stop_order};
 use crate::command::{DriverWord, Effect, News, Reply, Report, ReportState};
-use crate::job_run::{JobRun, Outcome, RunPhase};
+use crate::job_run::{ExecutorProfile, JobRun, Outcome, RunPhase};
+use crate::schedule::{DEFAULT_PROFILE, first_executors};
 use crate::worker::{Exit, Role, StopCause, Worker, WorkerState};
 use hearth_types::{AgentId, JobRunId, Launch, WorkerId};
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// How long the driver of an attempt that is given up may take to end by itself.
+const GIVE_UP_GRACE: Duration = Duration::from_secs(5);
 
 impl Turn<'_> {
     pub(super) fn worker_reported(&mut self, agent: &AgentId, report: Report) -> Reply {
@@ -85,12 +91,7 @@ impl Turn<'_> {
     }
 
     fn owe_stop(&mut self, worker: &Worker, grace_ms: u32) {
-        self.effects.push(Effect::Stop {
-            agent: worker.agent.clone(),
-            worker: worker.id.clone(),
-            launch: worker.launch,
-            grace: Duration::from_millis(u64::from(grace_ms)),
-        });
+        self.effects.push(stop_order(worker, grace_ms));
     }
 
     pub(super) fn worker_ended(&mut self, mut worker: Worker, exit: &Exit) {
@@ -101,17 +102,43 @@ impl Turn<'_> {
         match &worker.role {
             Role::Driver => self.driver_ended(&worker, exit),
             Role::Executor { executor, .. } => {
-                let (blame, reason) = outcomes::of_executor(exit, &worker);
+                let (fault, reason) = outcomes::of_executor(exit, &worker);
                 let news = News::Exited {
                     executor: *executor,
                     code: exit.spark_code(),
-                    caused_by_app: blame && !was_told,
-                    reason,
+                    caused_by_app: fault == Fault::Job && !was_told,
+                    reason: reason.clone(),
                 };
                 self.tell_driver(&worker, news);
+                match fault {
+                    Fault::Job | Fault::Launch if !was_told => self.executor_failed(&worker, &reason),
+                    Fault::Job | Fault::Launch | Fault::Nobody => {}
+                }
             }
         }
         self.finish_cancelling(&worker.run);
+    }
+
+    /// Counts a failed executor; too many of them end the attempt, since each would be replaced for ever.
+    fn executor_failed(&mut self, executor: &Worker, why: &str) {
+        self.edit_run(&executor.run, executor.launch, |run| run.executors.failed += 1);
+        let Some(run) = self.world.run(&executor.run).filter(|run| run.launch == executor.launch) else {
+            return;
+        };
+        let Some(driver) = run.driver().cloned() else { return };
+        if run.given_up.is_some() || run.executors.failed < run.executors.limit() {
+            return;
+        }
+        let sentence = format!(
+            "Job failed, {} executors failed, which is the limit for {} wanted. The last one: {why}.",
+            run.executors.failed, run.executors.most_wanted
+        );
+        let (id, launch) = (run.id.clone(), run.launch);
+        self.edit_run(&id, launch, |run| run.given_up = Some(sentence));
+        for executor in self.executors_of(&id, launch, |_| true) {
+            self.stop_worker(&executor, StopCause::RunOver, Duration::ZERO);
+        }
+        self.stop_worker(&driver, StopCause::RunOver, GIVE_UP_GRACE);
     }
 
     fn driver_ended(&mut self, worker: &Worker, exit: &Exit) {
@@ -120,7 +147,11 @@ impl Turn<'_> {
         };
         match run.phase {
             RunPhase::Scheduled { .. } | RunPhase::Running { .. } => {
-                let (outcome, details) = outcomes::of_driver(exit, worker);
+                // A driver that we ended cannot claim a success, whatever its exit code.
+                let (outcome, details) = match &run.given_up {
+                    Some(why) => (Outcome::Failed, why.clone()),
+                    None => outcomes::of_driver(exit, worker),
+                };
                 if outcome == Outcome::Failed && run.launch.attempt < run.spec.max_attempts {
                     self.next_attempt(run, &details);
                 } else {
@@ -141,6 +172,7 @@ impl Turn<'_> {
         run.app = None;
         run.targets = Vec::new();
         run.next_executor = 1;
+        run.given_up = None;
         run.updated_at = self.now;
         self.put_run(run);
         self.stop_workers_of(&id, Duration::ZERO);
@@ -163,31 +195,20 @@ impl Turn<'_> {
         launch: Launch,
         word: DriverWord,
     ) -> Reply {
-        let current = self.world.worker(worker).is_some_and(|worker| {
-            worker.agent == *agent && worker.launch == launch && worker.role == Role::Driver
-        });
-        let run = self
-            .world
-            .runs()
-            .find(|run| current && run.launch == launch && run.driver() == Some(worker))
-            .map(|run| run.id.clone());
-        let Some(run) = run else { return Self::done() };
+        let Some(run) = self.driven_by(agent, worker, launch) else { return Self::done() };
         match word {
             DriverWord::Registered(app) => {
                 self.edit_run(&run, launch, |run| run.app = Some(app));
-                self.start_waiting_executors(&run);
+                self.start_waiting_executors(&run, launch);
             }
-            DriverWord::Wants(targets) => self.edit_run(&run, launch, |run| run.targets = targets),
+            DriverWord::Wants(targets) => self.edit_run(&run, launch, |run| {
+                run.targets = in_full(run, targets);
+                let wanted = run.targets.iter().fold(0, |sum: u32, want| sum.saturating_add(want.count));
+                run.executors.most_wanted = run.executors.most_wanted.max(wanted);
+            }),
             DriverWord::GivesBack(executors) => self.give_back(&run, launch, &executors),
             DriverWord::Unregistered => {
-                self.edit_run(&run, launch, |run| {
-                    run.targets = run
-                        .targets
-                        .iter()
-                        .cloned()
-                        .map(|p| crate::job_run::ExecutorProfile { count: 0, ..p })
-                        .collect();
-                });
+                self.edit_run(&run, launch, |run| run.targets = in_full(run, Vec::new()));
                 let all = self.executors_of(&run, launch, |_| true);
                 for id in all {
                     self.stop_worker(&id, StopCause::GivenBack, Duration::ZERO);
@@ -197,16 +218,23 @@ impl Turn<'_> {
         Self::done()
     }
 
+    /// The job run that a worker drives: none unless it is the current driver, not told to end, and on this agent.
+    fn driven_by(&self, agent: &AgentId, worker: &WorkerId, launch: Launch) -> Option<JobRunId> {
+        let driver = self.world.worker(worker).filter(|worker| worker.agent == *agent && worker.serves())?;
+        let run = self.world.run(&driver.run).filter(|run| run.driver() == Some(worker))?;
+        (run.launch == launch).then(|| run.id.clone())
+    }
+
     /// Executors prepared beside their driver can be told now where it listens.
-    fn start_waiting_executors(&mut self, run: &JobRunId) {
+    fn start_waiting_executors(&mut self, run: &JobRunId, launch: Launch) {
         let waiting: Vec<Worker> = self
             .world
             .workers_of(run)
-            .filter(|worker| worker.serves() && worker.role != Role::Driver)
+            .filter(|worker| worker.launch == launch && worker.serves() && worker.role != Role::Driver)
             .cloned()
             .collect();
         for worker in waiting {
-            if let Some(order) = self.start_order(&worker) {
+            if let Some(order) = start_order(self.world, &worker) {
                 self.effects.push(Effect::Run(order));
             }
         }
@@ -239,4 +267,13 @@ impl Turn<'_> {
             self.put_run(after);
         }
     }
+}
+
+/// A driver's wish in full: one entry for each profile, the last word counting, and the default profile always among
+/// them, so that wanting nothing differs from having said nothing yet.
+fn in_full(run: &JobRun, said: Vec<ExecutorProfile>) -> Vec<ExecutorProfile> {
+    let mut targets: BTreeMap<u32, ExecutorProfile> = BTreeMap::new();
+    targets.insert(DEFAULT_PROFILE, ExecutorProfile { count: 0, ..first_executors(run) });
+    targets.extend(said.into_iter().map(|profile| (profile.profile_id, profile)));
+    targets.into_values().collect()
 }
