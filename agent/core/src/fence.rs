@@ -68,11 +68,12 @@ impl Fence {
 
     /// Decides about an order to start `worker` and takes note of its launch. `is_here` says whether this agent holds it.
     pub fn start(&mut self, worker: &WorkerId, job_run: &JobRunId, launch: Launch, is_here: bool) -> Start {
-        if is_here {
-            return Start::Known;
-        }
+        // What is just being removed is still here, but must not be waited for.
         if self.forgotten.contains(worker) {
             return Start::Forgotten;
+        }
+        if is_here {
+            return Start::Known;
         }
         match self.newest.get(job_run) {
             Some(newest) if *newest > launch => Start::Outdated { newest: *newest },
@@ -146,7 +147,9 @@ mod tests {
         let mut fence = Fence::default();
         assert_eq!(fence.start(&worker("a"), &job(), Launch::FIRST, true), Start::Known);
         fence.forget(worker("a"));
-        assert_eq!(fence.start(&worker("a"), &job(), Launch::FIRST, false), Start::Forgotten);
+        for is_here in [true, false] {
+            assert_eq!(fence.start(&worker("a"), &job(), Launch::FIRST, is_here), Start::Forgotten);
+        }
     }
 
     #[test]

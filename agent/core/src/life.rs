@@ -140,6 +140,8 @@ pub enum Phase {
     Ended {
         /// How it ended.
         outcome: Outcome,
+        /// Wall clock at its launch, in milliseconds since 1970, if it ran.
+        since_unix_ms: Option<i64>,
     },
     /// All is done but to tell the coordinator, until it says that it knows.
     Reporting {
@@ -285,7 +287,11 @@ impl Life {
             Phase::Preparing { step } => Some(Report::Preparing(step.describe())),
             Phase::Launching => Some(Report::Preparing("starting the process")),
             Phase::Running { since_unix_ms } => Some(Report::Running { since_unix_ms: *since_unix_ms }),
-            Phase::Ended { .. } => Some(Report::Preparing("shipping logs")),
+            // Not ended for the coordinator before its logs are shipped; and what ran is never again being prepared.
+            Phase::Ended { since_unix_ms: Some(since_unix_ms), .. } => {
+                Some(Report::Running { since_unix_ms: *since_unix_ms })
+            }
+            Phase::Ended { since_unix_ms: None, .. } => Some(Report::Preparing("shipping logs")),
             Phase::Reporting { outcome, log_failures } => {
                 Some(Report::Ended { outcome, finished: self.finished.as_ref(), log_failures })
             }
@@ -329,22 +335,22 @@ impl Life {
     fn preparation_failed(&mut self, reason: String, now_unix_ms: i64) {
         if let Phase::Preparing { .. } = self.phase {
             let outcome = Outcome::not_launched(AgentCause::NoLaunch, reason, now_unix_ms);
-            self.phase = Phase::Ended { outcome };
+            self.phase = Phase::Ended { outcome, since_unix_ms: None };
         }
     }
 
     fn exited(&mut self, outcome: Outcome) {
-        match self.phase {
-            Phase::Launching | Phase::Running { .. } => {
-                let cause = self.stop.map_or(outcome.cause, |stop| stop.cause);
-                self.phase = Phase::Ended { outcome: Outcome { cause, ..outcome } };
-            }
+        let since_unix_ms = match self.phase {
+            Phase::Launching => None,
+            Phase::Running { since_unix_ms } => Some(since_unix_ms),
             Phase::Preparing { .. }
             | Phase::Ended { .. }
             | Phase::Reporting { .. }
             | Phase::Removing
-            | Phase::Removed => {}
-        }
+            | Phase::Removed => return,
+        };
+        let cause = self.stop.map_or(outcome.cause, |stop| stop.cause);
+        self.phase = Phase::Ended { outcome: Outcome { cause, ..outcome }, since_unix_ms };
     }
 
     fn finished(&mut self, finished: Finished) {
@@ -362,7 +368,7 @@ impl Life {
             Phase::Preparing { .. } => {
                 let outcome = Outcome::not_launched(stop.cause, "stopped before it was started", now_unix_ms);
                 self.stop = Some(stop);
-                self.phase = Phase::Ended { outcome };
+                self.phase = Phase::Ended { outcome, since_unix_ms: None };
             }
             Phase::Launching | Phase::Running { .. } => {
                 let cause = match (self.stop, &self.finished) {
@@ -378,7 +384,7 @@ impl Life {
     }
 
     fn logs_flushed(&mut self, log_failures: Vec<String>) {
-        if let Phase::Ended { outcome } = &self.phase {
+        if let Phase::Ended { outcome, .. } = &self.phase {
             self.phase = if self.is_to_be_forgotten {
                 Phase::Removing
             } else {
@@ -461,7 +467,7 @@ mod tests {
 
     fn outcome(life: &Life) -> &Outcome {
         match &life.phase {
-            Phase::Ended { outcome } | Phase::Reporting { outcome, .. } => outcome,
+            Phase::Ended { outcome, .. } | Phase::Reporting { outcome, .. } => outcome,
             other => panic!("{other:?}"),
         }
     }
@@ -471,6 +477,7 @@ mod tests {
         let mut life = running();
         life.apply(Event::Exited(exit(0)), 9);
         assert_eq!(life.deed(), Deed::FlushLogs);
+        assert_eq!(life.report(), Some(Report::Running { since_unix_ms: 5 }));
         life.apply(Event::LogsFlushed { failures: vec![] }, 10);
         assert!(matches!(life.report(), Some(Report::Ended { .. })));
         life.apply(Event::ForgetOrdered, 11);

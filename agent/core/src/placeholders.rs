@@ -60,10 +60,14 @@ mod tests {
     fn known_names_are_filled_in_and_others_left() {
         let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into() };
         let view = View::new(Isolation::Shared, &host);
-        let placeholders = Placeholders::new(&view, "{hearth:logs}", "http://127.0.0.1:9", "/usr/bin/python3");
+        let placeholders =
+            Placeholders::new(&view, "{hearth:logs}", "http://127.0.0.1:9", "/usr/bin/python3");
         for (text, filled) in [
             ("file:{hearth:logs}/sparklogs", "file:/w/logs/sparklogs"),
-            ("{hearth:service}{hearth:python}{hearth:python_path}", "http://127.0.0.1:9/usr/bin/python3/b/python"),
+            (
+                "{hearth:service}{hearth:python}{hearth:python_path}",
+                "http://127.0.0.1:9/usr/bin/python3/b/python",
+            ),
             ("{hearth:host}", "{hearth:logs}"),
             ("{\"json\": {hearth:home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
             ("{", "{"),

@@ -1,0 +1,272 @@
+//! Wiring: reads the identity, builds the adapters, runs, drains.
+
+use crate::config::Config;
+use crate::health::{self, Health};
+use crate::host::{self, Host, Service, Uids};
+use crate::identity::Identity;
+use crate::outbox::Outbox;
+use crate::roster::Roster;
+use crate::session::{Addresses, Session};
+use crate::settings::Settings;
+use crate::uplink::{Uplink, uplink};
+use anyhow::Context as _;
+use hearth_bundles::BundleCache;
+use hearth_cgroups::Cgroups;
+use hearth_credentials::{CredentialServer, Registry};
+use hearth_logs::UPLOADS_PER_HOST;
+use hearth_network::{Forwarder, Upstream};
+use hearth_processes::host::HostInventory;
+use hearth_processes::{KeeperProgram, UidRange, WorkerDirs};
+use hearth_proto::v1;
+use hearth_telemetry::{Metrics, error_chain};
+use std::fs::File;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::time::{interval, timeout};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long tasks may take to let go of their workers.
+const DRAIN: Duration = Duration::from_secs(5);
+/// How often workers' credentials are looked at.
+const RENEW_EVERY: Duration = Duration::from_secs(60);
+/// A daemon outlives every worker when memory runs out (design §6.1).
+const OOM_SCORE_ADJUSTMENT: &str = "-900";
+
+/// Runs the agent until it is told to stop; its workers stay.
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let state = config.state_dir.clone();
+    let _lock = lock(&state)?;
+    protect_this_process();
+    let identity = Identity::load(&state)?;
+    let settings = Settings::read(&state)?;
+    let stop = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let outbox = Outbox::default();
+    let (uplink_setter, uplink) = uplink();
+
+    let registry = Registry::new(Arc::new(uplink.clone()));
+    let credentials_port = chosen(config.ports.credentials, settings.credentials_port);
+    let credentials = CredentialServer::start(credentials_port, registry.clone()).await?;
+    let (upstream_setter, upstream) = watch::channel(Upstream::new(settings.upstream()));
+    let forward_port = chosen(config.ports.forward, settings.forward_port);
+    let forwarder = Forwarder::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, forward_port)), upstream).await?;
+    let settings = Settings {
+        credentials_port: credentials.local_addr().port(),
+        forward_port: forwarder.local_addr().port(),
+        ..settings
+    };
+    settings.write(&state).await.context("keeping the chosen ports")?;
+    let (service_setter, service) =
+        watch::channel(Service { url: settings.service_url(), region: settings.region.clone() });
+
+    let inventory = HostInventory::read(&state)?;
+    let host = Arc::new(
+        make_host(
+            &config,
+            &identity,
+            &inventory,
+            Parts { outbox: outbox.clone(), uplink: uplink.clone(), registry: registry.clone(), service },
+            credentials.full_uri(),
+        )
+        .await?,
+    );
+    for advice in host.advisory() {
+        tracing::warn!(advice, "limit is only advisory");
+    }
+
+    let (roster, roster_handle) = {
+        let (host, tasks, stop) = (host.clone(), tasks.clone(), stop.clone());
+        // Within the runtime: the workers' tasks begin here.
+        tokio::task::spawn_blocking(move || Roster::open(host, tasks, stop)).await??
+    };
+    tasks.spawn(roster.run());
+
+    let (status, attached) = watch::channel(false);
+    let metrics = Metrics::new("hearth_agent", env!("CARGO_PKG_VERSION"));
+    let health = Health { attached, metrics, outbox: outbox.clone() };
+    let listening = health::serve(config.health.listen, health, stop.clone())
+        .await
+        .with_context(|| format!("listening for health requests on {}", config.health.listen))?;
+
+    // One welcome at a time is enough: the next is taken when this one is kept.
+    let (welcomed, welcomes) = mpsc::channel(1);
+    let session = Session {
+        addresses: Addresses { fixed: config.coordinators.clone(), file: config.coordinator_file.clone() },
+        identity: identity.client.clone(),
+        outbox,
+        roster: roster_handle,
+        uplink: uplink_setter,
+        welcomed,
+        status,
+        inventory: {
+            let host = host.clone();
+            Box::new(move || host.inventory(&inventory))
+        },
+    };
+    tracing::info!(
+        agent_id = %identity.agent,
+        version = env!("CARGO_PKG_VERSION"),
+        health = %listening,
+        isolation = ?host.isolation,
+        "agent started"
+    );
+    tasks.spawn(session.run(stop.clone()));
+    tasks.spawn(until(stop.clone(), identity.keep_fresh(uplink)));
+    tasks.spawn(until(stop.clone(), renew_credentials(registry)));
+    let follow = follow_coordinator(welcomes, settings, state, upstream_setter, service_setter);
+    tasks.spawn(until(stop.clone(), follow));
+
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("agent stops, its workers stay");
+    stop.cancel();
+    tasks.close();
+    if timeout(DRAIN, tasks.wait()).await.is_err() {
+        tracing::warn!(left = tasks.len(), "some tasks did not end in time");
+    }
+    credentials.shutdown().await;
+    drop(forwarder);
+    Ok(())
+}
+
+async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
+    tokio::select! {
+        () = task => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Makes the state directory if need be and takes it for this process alone.
+fn lock(state: &Path) -> anyhow::Result<File> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(state)
+        .with_context(|| format!("making {}", state.display()))?;
+    let path = state.join("lock");
+    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    file.try_lock().with_context(|| format!("another agent works in {}", state.display()))?;
+    Ok(file)
+}
+
+/// Makes workers the first to go when memory runs out; needs root, and is only then claimed.
+fn protect_this_process() {
+    if let Err(error) = std::fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT) {
+        tracing::debug!(%error, "this process is not protected from the kernel's memory killer");
+    }
+}
+
+/// What the configuration says, else what was chosen before.
+fn chosen(configured: u16, kept: u16) -> u16 {
+    if configured == 0 { kept } else { configured }
+}
+
+/// What is shared with other tasks.
+struct Parts {
+    outbox: Outbox,
+    uplink: Uplink,
+    registry: Registry,
+    service: watch::Receiver<Service>,
+}
+
+async fn make_host(
+    config: &Config,
+    identity: &Identity,
+    inventory: &HostInventory,
+    parts: Parts,
+    credentials_uri: String,
+) -> anyhow::Result<Host> {
+    let isolation = host::isolation();
+    let cgroup = config.host.cgroup.clone().unwrap_or_else(|| identity.agent.to_string());
+    let memory = host::memory_of_all_workers(config, inventory);
+    let found = config.clone();
+    let (cgroups, (java, python), dirs) = tokio::task::spawn_blocking(move || {
+        let cgroups = Cgroups::prepare(&cgroup, Some(memory))?;
+        let dirs = WorkerDirs::open(&found.state_dir)?;
+        anyhow::Ok((cgroups, host::installations(&found, isolation), dirs))
+    })
+    .await??;
+    let jvm_dir = share_dir(config)?.join("jvm");
+    Ok(Host {
+        isolation,
+        dirs,
+        cgroups,
+        keeper: KeeperProgram::beside_this_program()
+            .context("looking for hearth-keeper beside this program")?,
+        bundles: BundleCache::open(config.state_dir.join("bundles")).await?,
+        credentials: parts.registry,
+        credentials_uri,
+        service: parts.service,
+        java,
+        python,
+        jvm_dir,
+        uids: Uids::new(UidRange { first: config.host.first_uid, count: config.host.uids }),
+        outbox: parts.outbox,
+        uplink: parts.uplink,
+        uploads: Arc::new(Semaphore::new(UPLOADS_PER_HOST)),
+        config: config.clone(),
+    })
+}
+
+/// The installation's share directory: configured, in `HEARTH_SHARE`, or beside the program.
+fn share_dir(config: &Config) -> anyhow::Result<PathBuf> {
+    if let Some(directory) = &config.host.share_dir {
+        return Ok(directory.clone());
+    }
+    if let Some(directory) = std::env::var_os("HEARTH_SHARE") {
+        return Ok(directory.into());
+    }
+    let program = std::env::current_exe().context("finding this program")?;
+    let prefix = program.parent().and_then(Path::parent).context("finding this program's installation")?;
+    Ok(prefix.join("share/hearth"))
+}
+
+/// Renews workers' credentials at half their life.
+async fn renew_credentials(registry: Registry) {
+    let mut ticks = interval(RENEW_EVERY);
+    loop {
+        ticks.tick().await;
+        for worker in registry.due_for_refresh(SystemTime::now()) {
+            if let Err(error) = registry.renew(&worker).await {
+                tracing::warn!(worker_id = %worker, error = error_chain(&error), "renewing credentials failed");
+            }
+        }
+    }
+}
+
+/// Keeps what each welcome says about the coordinator's services, and points this host's workers there.
+async fn follow_coordinator(
+    mut welcomes: mpsc::Receiver<(v1::Welcome, oneshot::Sender<()>)>,
+    mut settings: Settings,
+    state: PathBuf,
+    upstream: watch::Sender<Upstream>,
+    service: watch::Sender<Service>,
+) {
+    while let Some((welcome, done)) = welcomes.recv().await {
+        let told = Settings {
+            service_endpoint: welcome.service_endpoint,
+            region: welcome.region,
+            ..settings.clone()
+        };
+        if told != settings {
+            settings = told;
+            upstream.send_replace(Upstream::new(settings.upstream()));
+            service.send_replace(Service { url: settings.service_url(), region: settings.region.clone() });
+            if let Err(error) = settings.write(&state).await {
+                tracing::error!(%error, "keeping the coordinator's address failed");
+            }
+        }
+        // A session that is gone needs no answer.
+        let _ = done.send(());
+    }
+}

@@ -1,0 +1,6 @@
+//! One worker on this host: a task that does what its [`hearth_agent_core::life::Life`] calls for.
+
+mod launch;
+mod task;
+
+pub(crate) use task::{Command, WorkerTask};
