@@ -235,6 +235,36 @@ fn a_scope_of_another_day_is_refused() {
     assert!(error.to_string().contains("'20150829' != '20150830', from '20150830T123600Z'"), "{error}");
 }
 
+/// The presigned example of S3's documentation.
+#[test]
+fn a_presigned_request_holds_as_long_as_it_says() {
+    let mut parts = parts(
+        "GET",
+        "/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3\
+         %2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature=\
+         aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404",
+        &[("host", "examplebucket.s3.amazonaws.com")],
+    );
+    let signed_at = 1_369_353_600_000;
+    let verify = |parts: &Parts, seconds: i64| {
+        let now = Timestamp::from_millis(signed_at + seconds * 1000);
+        let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+        Presented::read(parts).expect("readable").verify(parts, "UNSIGNED-PAYLOAD", secret, now)
+    };
+    assert_eq!(verify(&parts, 86_400), Ok(()));
+    assert_eq!(
+        verify(&parts, 86_401).unwrap_err().to_string(),
+        "Signature expired: 20130525T000001Z is later than 20130525T000000Z (20130524T000000Z + 86400 s)."
+    );
+    assert!(matches!(verify(&parts, -901), Err(SignatureError::NotYetCurrent { .. })));
+    let longer = parts.uri.to_string().replace("86400", "86401");
+    parts.uri = longer.parse().expect("uri");
+    assert!(matches!(verify(&parts, 0), Err(SignatureError::Mismatch { .. })));
+    let unlimited = parts.uri.to_string().replace("86401", "604801");
+    parts.uri = unlimited.parse().expect("uri");
+    assert!(matches!(Presented::read(&parts), Err(SignatureError::Incomplete(_))));
+}
+
 #[test]
 fn what_we_sign_verifies() {
     for (service, target) in

@@ -3,16 +3,16 @@
 use crate::directory::Directory;
 use crate::policies::{self, ADMINISTRATOR_ACCESS};
 use crate::vault::Vault;
-use crate::{Documents, IdentityError, ManagedPolicy, Role, User};
+use crate::{DocumentError, Documents, IdentityError, ManagedPolicy, Role, User};
 use hearth_types::JobRunId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-pub(crate) const USERS: &str = "identity.user";
-pub(crate) const ROLES: &str = "identity.role";
-pub(crate) const POLICIES: &str = "identity.policy";
+const USERS: &str = "identity.user";
+const ROLES: &str = "identity.role";
+const POLICIES: &str = "identity.policy";
 
 /// Knows which launch of a job run's driver is the current one; asked with each use of a job's credentials, so it must
 /// answer from memory.
@@ -24,12 +24,33 @@ pub trait LaunchGuard: Send + Sync + 'static {
 /// Users, roles and policies of one account.
 pub struct Identity {
     account_id: String,
-    documents: Arc<dyn Documents>,
     pub(crate) vault: Vault,
-    directory: RwLock<Directory>,
+    records: Arc<Records>,
     launches: OnceLock<Arc<dyn LaunchGuard>>,
     /// Held while a change is on its way to the store, so that changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
+}
+
+/// The store and its picture in memory.
+struct Records {
+    documents: Arc<dyn Documents>,
+    directory: RwLock<Directory>,
+}
+
+/// What a change leaves of one entity.
+pub(crate) enum Change {
+    /// The user, new or changed.
+    User(User),
+    /// The role, new or changed.
+    Role(Role),
+    /// The managed policy, new or changed.
+    Policy(ManagedPolicy),
+    /// No user of this name.
+    NoUser(String),
+    /// No role of this name.
+    NoRole(String),
+    /// No managed policy of this ARN.
+    NoPolicy(String),
 }
 
 impl fmt::Debug for Identity {
@@ -45,22 +66,11 @@ impl Identity {
         master_key: &[u8; 32],
         account_id: &str,
     ) -> Result<Self, IdentityError> {
-        let mut directory = Directory::default();
-        directory.keep_policy(0, policies::administrator_access());
-        for (revision, user) in stored::<User>(&*documents, USERS).await? {
-            directory.keep_user(revision, user);
-        }
-        for (revision, role) in stored::<Role>(&*documents, ROLES).await? {
-            directory.keep_role(revision, role);
-        }
-        for (revision, policy) in stored::<ManagedPolicy>(&*documents, POLICIES).await? {
-            directory.keep_policy(revision, policy);
-        }
+        let directory = RwLock::new(read(&*documents).await?);
         Ok(Self {
             account_id: account_id.to_owned(),
-            documents,
             vault: Vault::new(master_key),
-            directory: RwLock::new(directory),
+            records: Arc::new(Records { documents, directory }),
             launches: OnceLock::new(),
             changing: tokio::sync::Mutex::new(()),
         })
@@ -81,53 +91,17 @@ impl Identity {
     }
 
     pub(crate) fn directory(&self) -> RwLockReadGuard<'_, Directory> {
-        self.directory.read().unwrap_or_else(PoisonError::into_inner)
+        self.records.directory.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn directory_mut(&self) -> RwLockWriteGuard<'_, Directory> {
-        self.directory.write().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Stores a user and then shows it. `revision` is the one the change rests on, 0 for a new user.
-    pub(crate) async fn put_user(&self, revision: u64, user: User) -> Result<(), IdentityError> {
-        let id = user.name.to_ascii_lowercase();
-        let revision = self.documents.put(USERS, &id, revision, body(&user)).await?;
-        self.directory_mut().keep_user(revision, user);
-        Ok(())
-    }
-
-    pub(crate) async fn drop_user(&self, revision: u64, name: &str) -> Result<(), IdentityError> {
-        self.documents.delete(USERS, &name.to_ascii_lowercase(), revision).await?;
-        self.directory_mut().forget_user(name);
-        Ok(())
-    }
-
-    /// Stores a role and then shows it.
-    pub(crate) async fn put_role(&self, revision: u64, role: Role) -> Result<(), IdentityError> {
-        let id = role.name.to_ascii_lowercase();
-        let revision = self.documents.put(ROLES, &id, revision, body(&role)).await?;
-        self.directory_mut().keep_role(revision, role);
-        Ok(())
-    }
-
-    pub(crate) async fn drop_role(&self, revision: u64, name: &str) -> Result<(), IdentityError> {
-        let id = name.to_ascii_lowercase();
-        self.documents.delete(ROLES, &id, revision).await?;
-        self.directory_mut().roles.remove(&id);
-        Ok(())
-    }
-
-    /// Stores a managed policy and then shows it.
-    pub(crate) async fn put_policy(&self, revision: u64, policy: ManagedPolicy) -> Result<(), IdentityError> {
-        let revision = self.documents.put(POLICIES, &policy.arn, revision, body(&policy)).await?;
-        self.directory_mut().keep_policy(revision, policy);
-        Ok(())
-    }
-
-    pub(crate) async fn drop_policy(&self, revision: u64, arn: &str) -> Result<(), IdentityError> {
-        self.documents.delete(POLICIES, arn, revision).await?;
-        self.directory_mut().policies.remove(arn);
-        Ok(())
+    /// Stores a change and then shows it. `revision` is the one it rests on, 0 for something new.
+    ///
+    /// A task of its own, because a caller that hangs up drops its future: a change that was stored must show, or a
+    /// deleted key would go on working.
+    pub(crate) async fn keep(&self, revision: u64, change: Change) -> Result<(), IdentityError> {
+        let records = self.records.clone();
+        let stored = tokio::spawn(async move { records.store(revision, change).await }).await;
+        stored.unwrap_or_else(|panicked| Err(DocumentError::Store { source: panicked.into() }.into()))
     }
 
     /// Makes sure there is an administrator of this name with an active access key, and returns the key with its
@@ -149,6 +123,71 @@ impl Identity {
         }
         self.create_access_key(name, now).await
     }
+}
+
+impl Records {
+    async fn store(&self, revision: u64, change: Change) -> Result<(), IdentityError> {
+        let (kind, id, body) = change.document();
+        let stored = match body {
+            Some(body) => self.documents.put(kind, &id, revision, body).await,
+            None => self.documents.delete(kind, &id, revision).await.map(|()| 0),
+        };
+        match stored {
+            Ok(revision) => change.show(&mut self.directory_mut(), revision),
+            Err(error) => {
+                // Whether it was written is unknown, or somebody else wrote: what is stored counts.
+                if let Ok(directory) = read(&*self.documents).await {
+                    *self.directory_mut() = directory;
+                }
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn directory_mut(&self) -> RwLockWriteGuard<'_, Directory> {
+        self.directory.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Change {
+    /// Kind, id and body of the document; no body to delete it.
+    fn document(&self) -> (&'static str, String, Option<serde_json::Value>) {
+        match self {
+            Self::User(user) => (USERS, user.name.to_ascii_lowercase(), Some(body(user))),
+            Self::Role(role) => (ROLES, role.name.to_ascii_lowercase(), Some(body(role))),
+            Self::Policy(policy) => (POLICIES, policy.arn.clone(), Some(body(policy))),
+            Self::NoUser(name) => (USERS, name.to_ascii_lowercase(), None),
+            Self::NoRole(name) => (ROLES, name.to_ascii_lowercase(), None),
+            Self::NoPolicy(arn) => (POLICIES, arn.clone(), None),
+        }
+    }
+
+    fn show(self, directory: &mut Directory, revision: u64) {
+        match self {
+            Self::User(user) => directory.keep_user(revision, user),
+            Self::Role(role) => directory.keep_role(revision, role),
+            Self::Policy(policy) => directory.keep_policy(revision, policy),
+            Self::NoUser(name) => directory.forget_user(&name),
+            Self::NoRole(name) => drop(directory.roles.remove(&name.to_ascii_lowercase())),
+            Self::NoPolicy(arn) => drop(directory.policies.remove(&arn)),
+        }
+    }
+}
+
+async fn read(documents: &dyn Documents) -> Result<Directory, IdentityError> {
+    let mut directory = Directory::default();
+    directory.keep_policy(0, policies::administrator_access());
+    for (revision, user) in stored::<User>(documents, USERS).await? {
+        directory.keep_user(revision, user);
+    }
+    for (revision, role) in stored::<Role>(documents, ROLES).await? {
+        directory.keep_role(revision, role);
+    }
+    for (revision, policy) in stored::<ManagedPolicy>(documents, POLICIES).await? {
+        directory.keep_policy(revision, policy);
+    }
+    Ok(directory)
 }
 
 fn body(value: &impl Serialize) -> serde_json::Value {

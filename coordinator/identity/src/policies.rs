@@ -1,5 +1,6 @@
 //! Managed policies: the account's own, and the administrator's, which belongs to the service.
 
+use crate::identity::Change;
 use crate::names::{check_name, check_path, random_id};
 use crate::{Identity, IdentityError, IdentityPolicy, ManagedPolicy};
 use hearth_types::Timestamp;
@@ -78,7 +79,7 @@ impl Identity {
         let (name, path) = (name.to_owned(), path.to_owned());
         let id = random_id("ANPA", 21);
         let made = ManagedPolicy { arn, name, path, id, created_at: now, description, policy, tags };
-        self.put_policy(0, made.clone()).await?;
+        self.keep(0, Change::Policy(made.clone())).await?;
         Ok(made)
     }
 
@@ -95,7 +96,7 @@ impl Identity {
                 "Cannot delete a policy attached to entities.".to_owned(),
             ));
         }
-        self.drop_policy(revision, arn).await
+        self.keep(revision, Change::NoPolicy(arn.to_owned())).await
     }
 }
 

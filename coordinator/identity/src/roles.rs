@@ -1,6 +1,7 @@
 //! Roles.
 
 use crate::directory::Kept;
+use crate::identity::Change;
 use crate::names::{check_name, check_path, random_id};
 use crate::{Identity, IdentityError, IdentityPolicy, Role, TrustPolicy};
 use hearth_types::Timestamp;
@@ -66,7 +67,7 @@ impl Identity {
             attached: BTreeSet::new(),
             tags: new.tags,
         };
-        self.put_role(0, role.clone()).await?;
+        self.keep(0, Change::Role(role.clone())).await?;
         Ok(role)
     }
 
@@ -79,7 +80,7 @@ impl Identity {
         } else if !role.inline.is_empty() {
             "delete policies first"
         } else {
-            return self.drop_role(revision, &role.name).await;
+            return self.keep(revision, Change::NoRole(role.name)).await;
         };
         Err(IdentityError::DeleteConflict(format!("Cannot delete entity, must {advice}.")))
     }
@@ -145,7 +146,7 @@ impl Identity {
         let Kept { revision, value: before } = self.kept_role(name)?;
         let mut after = before.clone();
         change(&mut after)?;
-        if after == before { Ok(()) } else { self.put_role(revision, after).await }
+        if after == before { Ok(()) } else { self.keep(revision, Change::Role(after)).await }
     }
 
     fn kept_role(&self, name: &str) -> Result<Kept<Role>, IdentityError> {

@@ -1,6 +1,7 @@
 //! Users and their access keys.
 
 use crate::directory::Kept;
+use crate::identity::Change;
 use crate::names::{check_name, check_path, random_id};
 use crate::vault::random_secret;
 use crate::{AccessKey, Identity, IdentityError, IdentityPolicy, KeyStatus, User};
@@ -63,7 +64,7 @@ impl Identity {
             keys: Vec::new(),
             tags,
         };
-        self.put_user(0, user.clone()).await?;
+        self.keep(0, Change::User(user.clone())).await?;
         Ok(user)
     }
 
@@ -79,7 +80,7 @@ impl Identity {
         if let Some((_, advice)) = left.iter().find(|(gone, _)| !gone) {
             return Err(IdentityError::DeleteConflict(format!("Cannot delete entity, must {advice}.")));
         }
-        self.drop_user(revision, &user.name).await
+        self.keep(revision, Change::NoUser(user.name)).await
     }
 
     /// Gives a user an access key; at most two.
@@ -179,7 +180,7 @@ impl Identity {
         let Kept { revision, value: before } = self.kept_user(name)?;
         let mut after = before.clone();
         change(&mut after)?;
-        if after == before { Ok(()) } else { self.put_user(revision, after).await }
+        if after == before { Ok(()) } else { self.keep(revision, Change::User(after)).await }
     }
 
     fn kept_user(&self, name: &str) -> Result<Kept<User>, IdentityError> {

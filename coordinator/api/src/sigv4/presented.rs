@@ -270,7 +270,7 @@ fn read_signed_headers(text: &str) -> Result<Vec<String>, SignatureError> {
     let mut names: Vec<String> = text.split(';').map(str::to_ascii_lowercase).collect();
     names.sort();
     names.dedup();
-    if names.iter().any(|name| name == "host" || name == ":authority") {
+    if names.iter().any(|name| name == "host") {
         Ok(names)
     } else {
         Err(SignatureError::Incomplete(
