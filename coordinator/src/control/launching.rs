@@ -44,6 +44,9 @@ fn provided(id: &JobRunId) -> BTreeMap<String, String> {
         ("spark.driver.host", "{hearth:host}"),
         ("spark.driver.bindAddress", "{hearth:host}"),
         ("spark.ui.port", "0"),
+        // Workers of one host do not see each other's disks.
+        ("spark.shuffle.readHostLocalDisk", "false"),
+        ("spark.shuffle.service.enabled", "false"),
         ("spark.hearth.appId", id.as_str()),
     ]
     .into_iter()

@@ -93,7 +93,7 @@ impl Coordinator {
     pub async fn start(config: &CoordinatorConfig) -> anyhow::Result<Self> {
         config.check()?;
         hearth_mtls::install_provider();
-        kept::private_dir(&config.data_dir)?;
+        kept::private_dir(&config.data_dir.join("ca"))?;
         let authority = Arc::new(
             Authority::open_or_create(
                 &config.data_dir.join("ca"),
