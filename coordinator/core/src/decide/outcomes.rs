@@ -95,3 +95,103 @@ pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
         (None, None) => (Fault::Nobody, "the executor ended for an unknown reason".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::{Role, WorkerState};
+    use hearth_types::{AgentId, ApplicationId, JobRunId, Launch, Timestamp, WorkerId, WorkerSize};
+
+    fn worker() -> Worker {
+        Worker {
+            id: WorkerId::new("w").unwrap(),
+            agent: AgentId::new("a").unwrap(),
+            application: ApplicationId::new("app").unwrap(),
+            run: JobRunId::new("r").unwrap(),
+            launch: Launch::FIRST,
+            role: Role::Driver,
+            size: WorkerSize::new(1, 2048, 20),
+            state: WorkerState::Running,
+            created_at: Timestamp::from_millis(0),
+            started_at: None,
+        }
+    }
+
+    #[test]
+    fn a_driver_succeeds_with_exit_code_zero_alone_and_a_failure_says_why() {
+        let exit = Exit::default;
+        let cases = [
+            (Exit { code: Some(0), ..exit() }, Outcome::Success, ""),
+            (
+                Exit { code: Some(0), log_failures: vec!["s3://b: 403".to_owned()], ..exit() },
+                Outcome::Success,
+                "Logs could not be delivered: s3://b: 403.",
+            ),
+            (
+                Exit { code: Some(0), host_fault: Some("power cut".to_owned()), ..exit() },
+                Outcome::Failed,
+                "Job failed because its driver was lost: power cut.",
+            ),
+            (
+                Exit { signal: Some(9), oom_killed: true, ..exit() },
+                Outcome::Failed,
+                "Job failed, the driver worker exceeded its memory limit of 2048 MiB and was killed. \
+                 Increase spark.driver.memory or spark.driver.memoryOverhead.",
+            ),
+            (
+                Exit { launch_error: "no java".to_owned(), ..exit() },
+                Outcome::Failed,
+                "Job failed, the driver could not be started: no java.",
+            ),
+            (
+                Exit { signal: Some(11), ..exit() },
+                Outcome::Failed,
+                "Job failed, please check complete logs in the configured logging destination. \
+                 The driver ended with signal 11.",
+            ),
+            (
+                Exit {
+                    code: Some(1),
+                    error_class: "org.apache.spark.SparkException".to_owned(),
+                    error_message: "no such table".to_owned(),
+                    ..exit()
+                },
+                Outcome::Failed,
+                "Job failed, the driver ended with exit code 1: SparkException: no such table",
+            ),
+            (
+                exit(),
+                Outcome::Failed,
+                "Job failed, please check complete logs in the configured logging destination. \
+                 The driver ended with no exit code.",
+            ),
+        ];
+        for (exit, outcome, details) in cases {
+            assert_eq!(of_driver(&exit, &worker()), (outcome, details.to_owned()), "{exit:?}");
+        }
+    }
+
+    #[test]
+    fn an_executor_is_blamed_on_the_job_only_when_the_job_did_it() {
+        let exit = Exit::default;
+        let cases = [
+            (Exit { code: Some(0), ..exit() }, Fault::Nobody, "the executor ended with exit code 0"),
+            (Exit { code: Some(52), ..exit() }, Fault::Job, "the executor ended with exit code 52"),
+            (Exit { signal: Some(6), ..exit() }, Fault::Job, "the executor crashed with signal 6"),
+            (Exit { signal: Some(9), ..exit() }, Fault::Nobody, "the executor was ended by signal 9"),
+            (exit(), Fault::Nobody, "the executor ended for an unknown reason"),
+            (Exit::lost("power cut"), Fault::Nobody, "power cut"),
+            (
+                Exit { launch_error: "no java".to_owned(), code: Some(1), ..exit() },
+                Fault::Launch,
+                "the executor could not be started: no java",
+            ),
+        ];
+        for (exit, fault, reason) in cases {
+            assert_eq!(of_executor(&exit, &worker()), (fault, reason.to_owned()), "{exit:?}");
+        }
+        let (fault, reason) = of_executor(&Exit { oom_killed: true, ..exit() }, &worker());
+        assert_eq!(fault, Fault::Job);
+        assert!(reason.contains("2048 MiB"));
+    }
+}

@@ -1,0 +1,519 @@
+//! Single rules of the coordinator, one story each: placing, waiting, failing, and coming back.
+
+mod world_model;
+
+use hearth_coordinator_core::command::{Command, Decision, DriverWord, Effect, News, Refusal};
+use hearth_coordinator_core::job_run::{
+    CancelCause, DriverApp, ExecutorProfile, ExecutorTally, Outcome, RunPhase, RunSpec,
+};
+use hearth_coordinator_core::release::{Release, ReleaseState};
+use hearth_coordinator_core::schedule::{Plan, schedule};
+use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
+use hearth_coordinator_core::world::LOST_AFTER;
+use hearth_types::{ApplicationState, Architecture, JobRunState, Launch, WorkerSize};
+use std::time::Duration;
+use world_model::{
+    Cluster, agent, agent_id, application, application_id, end, ready, release_label, run_id, spec, start,
+};
+
+/// One application, two hosts, one job run whose driver (and executors) run.
+fn running(spec: RunSpec) -> Cluster {
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8), agent("b", 8)]);
+    cluster.ask(start("r", "app", spec)).expect("accepted");
+    cluster.schedule();
+    cluster.flow();
+    assert_eq!(cluster.run("r").state(), JobRunState::Running);
+    cluster
+}
+
+fn driver(cluster: &Cluster) -> Worker {
+    let id = cluster.run("r").driver().expect("has a driver");
+    cluster.world.worker(id).expect("is live").clone()
+}
+
+fn executors(cluster: &Cluster) -> Vec<Worker> {
+    let run = run_id("r");
+    let workers = cluster.world.workers_of(&run);
+    workers.filter(|worker| worker.role != Role::Driver && worker.serves()).cloned().collect()
+}
+
+fn say(cluster: &mut Cluster, word: DriverWord) -> Decision {
+    let driver = driver(cluster);
+    let said = Command::DriverSaid { agent: driver.agent, worker: driver.id, launch: driver.launch, word };
+    cluster.ask(said).expect("never refused")
+}
+
+fn profile(profile_id: u32, count: u32) -> ExecutorProfile {
+    ExecutorProfile { profile_id, count, cores: 1, heap_mib: 1024, total_mib: 2048 }
+}
+
+fn fails() -> Exit {
+    Exit { code: Some(1), ..Exit::default() }
+}
+
+fn details(cluster: &mut Cluster) -> String {
+    cluster.schedule();
+    cluster.run("r").details.clone()
+}
+
+#[test]
+fn first_executors_are_prepared_beside_their_driver() {
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8), agent("b", 8)]);
+    cluster.ask(start("r", "app", spec(1, 2, 1, 1))).expect("accepted");
+    let plan = schedule(&cluster.world);
+    let agents: Vec<&str> = plan.placements.iter().map(|placement| placement.agent.as_str()).collect();
+    assert_eq!(agents, ["a", "a", "a"], "near their driver");
+    cluster.schedule();
+    assert_eq!(cluster.workers(&run_id("r")).len(), 3);
+}
+
+#[test]
+fn executors_go_to_the_job_run_submitted_first() {
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 4)]);
+    // Named so that the order of ids is not the order of submission.
+    cluster.ask(start("z", "app", spec(1, 2, 1, 1))).expect("accepted");
+    cluster.now += 1;
+    cluster.ask(start("b", "app", spec(1, 2, 1, 1))).expect("accepted");
+    cluster.schedule();
+    let count = |name| cluster.workers(&run_id(name)).len();
+    assert_eq!((count("z"), count("b")), (3, 1));
+}
+
+#[test]
+fn a_worker_goes_where_it_leaves_the_least() {
+    // (free vCPU and memory in GiB of each host, the worker's) → the host taken
+    let cases: &[(&[(u64, u64)], (u64, u64), usize)] = &[
+        (&[(8, 32), (4, 16)], (4, 16), 1),
+        (&[(4, 16), (8, 32)], (4, 16), 0),
+        // Memory is what gets scarce on the first host, CPU on the second.
+        (&[(16, 9), (9, 64)], (1, 8), 0),
+        (&[(16, 64), (9, 64)], (8, 8), 1),
+        (&[(8, 32), (8, 32)], (1, 1), 0),
+        (&[(2, 32), (8, 32)], (4, 1), 1),
+    ];
+    for (hosts, (vcpu, memory), taken) in cases {
+        let host = |(index, (vcpu, memory)): (usize, &(u64, u64))| {
+            let mut agent = agent(&format!("h{index}"), 1);
+            agent.offered = WorkerSize::new(*vcpu, memory * 1024, 100);
+            agent
+        };
+        let hosts_offered = hosts.iter().enumerate().map(host).collect();
+        let mut cluster = Cluster::in_service(vec![application("app")], hosts_offered);
+        let mut spec = spec(1, 0, 1, 1);
+        spec.driver.size = WorkerSize::new(*vcpu, memory * 1024, 20);
+        cluster.ask(start("r", "app", spec)).expect("accepted");
+        let plan = schedule(&cluster.world);
+        assert_eq!(plan.placements[0].agent, agent_id(&format!("h{taken}")), "{hosts:?}");
+    }
+}
+
+#[test]
+fn a_waiting_job_run_says_what_is_missing() {
+    let in_service = || Cluster::in_service(vec![application("app")], vec![agent("a", 4)]);
+    let submit = |cluster: &mut Cluster, driver| {
+        cluster.ask(start("r", "app", spec(driver, 0, 1, 1))).expect("accepted");
+    };
+
+    let mut none = Cluster::new(vec![application("app")], vec![agent("a", 4)]);
+    submit(&mut none, 1);
+    assert_eq!(details(&mut none), "Preparing release spark-3.5 for the first time: starting.");
+    none.ask(Command::ReleaseIs(ready())).expect("told");
+    assert_eq!(details(&mut none), "Waiting for a host: no X86_64 agent is in contact.");
+    none.hosts[0].agent.architecture = Architecture::Arm64;
+    none.attach(0);
+    assert_eq!(details(&mut none), "Waiting for a host: no X86_64 agent is in contact.");
+    none.hosts[0].agent.architecture = Architecture::X86_64;
+    none.hosts[0].agent.java = vec![11];
+    none.attach(0);
+    assert!(details(&mut none).starts_with("Waiting for a host with the JDK that release spark-3.5 needs"));
+    assert_eq!(none.run("r").state(), JobRunState::Pending);
+
+    let mut large = in_service();
+    submit(&mut large, 5);
+    assert!(details(&mut large).ends_with("no host is that large."));
+
+    let mut full = in_service();
+    for other in ["r-1", "r-2", "r-3"] {
+        full.ask(start(other, "app", spec(3, 0, 1, 1))).expect("accepted");
+        full.now += 1;
+    }
+    submit(&mut full, 2);
+    assert_eq!(
+        details(&mut full),
+        "Waiting for 2 vCPU, 4 GB memory, 20 GB disk for the driver; 2 job runs ahead."
+    );
+}
+
+#[test]
+fn limits_of_the_application_say_who_is_ahead_within_it() {
+    let mut narrow = application("app");
+    narrow.concurrency = Some(1);
+    let mut capped = application("capped");
+    capped.maximum_capacity = Some(WorkerSize::new(4, 65_536, 1000));
+    let mut cluster = Cluster::in_service(vec![narrow, capped], vec![agent("a", 16)]);
+    for (run, app) in [("1", "app"), ("2", "capped"), ("3", "app"), ("4", "capped"), ("r", "app")] {
+        cluster.ask(start(run, app, spec(3, 0, 1, 1))).expect("accepted");
+        cluster.now += 1;
+    }
+    assert_eq!(
+        details(&mut cluster),
+        "Waiting for one of 1 concurrent job runs of the application to end; 1 job run ahead."
+    );
+    assert_eq!(cluster.run("r").state(), JobRunState::Queued);
+    assert_eq!(cluster.run("4").state(), JobRunState::Pending);
+    assert!(
+        cluster
+            .run("4")
+            .details
+            .ends_with("maximum capacity is 4 vCPU, 64 GB memory, 1000 GB disk; 0 job runs ahead.")
+    );
+    let beyond = cluster.ask(start("5", "capped", spec(5, 0, 1, 1)));
+    assert!(matches!(beyond, Err(Refusal::BeyondMaximumCapacity { .. })), "{beyond:?}");
+}
+
+#[test]
+fn one_job_run_leaving_a_long_queue_rewrites_few_of_the_others() {
+    let mut narrow = application("app");
+    narrow.concurrency = Some(1);
+    let mut cluster = Cluster::in_service(vec![narrow], vec![agent("a", 16)]);
+    for run in 0..300 {
+        cluster.ask(start(&format!("r-{run:03}"), "app", spec(1, 0, 1, 1))).expect("accepted");
+        cluster.now += 1;
+    }
+    cluster.schedule();
+    assert!(cluster.run("r-299").details.ends_with("more than 200 job runs ahead."));
+    let first = cluster.world.run(&run_id("r-000")).expect("runs").driver().expect("driver").clone();
+    let first = cluster.world.worker(&first).expect("live").clone();
+    end(&mut cluster, &first, Exit { code: Some(0), ..Exit::default() });
+    let rewritten = schedule(&cluster.world).waiting.len();
+    assert!((1..25).contains(&rewritten), "{rewritten} rows are written again");
+}
+
+#[test]
+fn a_stale_plan_is_checked_against_the_world_as_it_is() {
+    let mut narrow = application("app");
+    narrow.concurrency = Some(1);
+    let mut cluster = Cluster::in_service(vec![narrow], vec![agent("a", 4), agent("b", 4)]);
+    cluster.ask(start("r", "app", spec(1, 0, 1, 1))).expect("accepted");
+    let stale = schedule(&cluster.world);
+    let place = |cluster: &mut Cluster, plan: &Plan| {
+        let ids = cluster.fresh_ids(plan.placements.len());
+        cluster.ask(Command::Place { plan: plan.clone(), ids }).expect("never refused").changes.len()
+    };
+    cluster.hosts[0].agent.java = vec![8];
+    cluster.attach(0);
+    assert_eq!(place(&mut cluster, &stale), 0, "the host lost its JDK");
+    cluster.hosts[0].agent.java = vec![17];
+    cluster.attach(0);
+    cluster.cut_off(0);
+    assert_eq!(place(&mut cluster, &stale), 0, "the host is out of contact");
+    cluster.attach(0);
+    assert_eq!(place(&mut cluster, &stale), 2, "it holds: the job run and its driver");
+    assert_eq!(place(&mut cluster, &stale), 0, "it was carried out already");
+    cluster.ask(start("s", "app", spec(1, 0, 1, 1))).expect("accepted");
+    let mut other = stale;
+    other.placements[0].run = run_id("s");
+    assert_eq!(place(&mut cluster, &other), 0, "one job run at a time");
+}
+
+#[test]
+fn a_driver_cannot_ask_for_endless_executors_of_no_size() {
+    let mut cluster = running(spec(1, 0, 1, 1));
+    let boundless = ExecutorProfile { profile_id: 3, count: u32::MAX, cores: 0, heap_mib: 0, total_mib: 0 };
+    say(&mut cluster, DriverWord::Wants(vec![boundless]));
+    cluster.schedule();
+    assert_eq!(executors(&cluster).len(), 15, "as many as 16 vCPU hold beside the driver");
+}
+
+#[test]
+fn prepared_executors_wait_for_the_drivers_first_word_and_go_with_it() {
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8)]);
+    cluster.ask(start("r", "app", spec(1, 3, 1, 1))).expect("accepted");
+    cluster.schedule();
+    let registered = say(&mut cluster, DriverWord::Registered(DriverApp::default()));
+    let told = registered.effects.iter().filter(|effect| matches!(effect, Effect::Run(_))).count();
+    assert_eq!(told, 3, "all are told where the driver listens");
+    cluster.schedule();
+    assert_eq!(executors(&cluster).len(), 3, "registering takes none away");
+    say(&mut cluster, DriverWord::Wants(vec![profile(5, 1)]));
+    cluster.schedule();
+    let left = executors(&cluster);
+    assert_eq!(left.len(), 1, "a profile that is not named is wanted no longer");
+    assert!(matches!(left[0].role, Role::Executor { profile: 5, executor: 4, .. }), "{left:?}");
+    say(&mut cluster, DriverWord::Wants(Vec::new()));
+    cluster.schedule();
+    assert_eq!(executors(&cluster).len(), 0);
+}
+
+#[test]
+fn running_executors_are_the_drivers_to_give_back() {
+    let mut cluster = running(spec(1, 3, 1, 1));
+    say(&mut cluster, DriverWord::Wants(vec![profile(0, 1)]));
+    cluster.schedule();
+    assert_eq!(executors(&cluster).len(), 3);
+    say(&mut cluster, DriverWord::GivesBack(vec![1, 3]));
+    cluster.flow();
+    let left = executors(&cluster);
+    assert_eq!(left.len(), 1);
+    assert!(matches!(left[0].role, Role::Executor { executor: 2, .. }));
+    say(&mut cluster, DriverWord::Unregistered);
+    cluster.schedule();
+    cluster.flow();
+    assert_eq!(cluster.workers(&run_id("r")).len(), 1, "the driver alone");
+}
+
+#[test]
+fn an_executor_that_dies_again_and_again_ends_the_attempt_and_at_last_the_job_run() {
+    let mut cluster = running(spec(1, 1, 1, 2));
+    say(&mut cluster, DriverWord::Registered(DriverApp::default()));
+    for attempt in 1..=2 {
+        assert_eq!(cluster.run("r").launch.attempt, attempt);
+        for failure in 1..=3 {
+            assert_eq!(cluster.run("r").given_up, None, "after {failure} failures");
+            let executor = executors(&cluster).remove(0);
+            let decision = end(&mut cluster, &executor, fails());
+            let blames = |effect: &Effect| {
+                matches!(effect, Effect::News { news: News::Exited { caused_by_app: true, .. }, .. })
+            };
+            assert!(decision.effects.iter().any(blames), "the driver is told");
+            cluster.schedule();
+        }
+        assert!(matches!(driver(&cluster).state, WorkerState::Stopping { .. }), "the driver has to end");
+        assert_eq!(executors(&cluster).len(), 0, "and gets no more executors");
+        if attempt == 1 {
+            // Whatever its exit code: it was ended by us.
+            let driver = driver(&cluster);
+            end(&mut cluster, &driver, Exit { code: Some(0), ..Exit::default() });
+            assert_eq!(cluster.run("r").executors.failed, 3);
+            cluster.schedule();
+            assert_eq!(cluster.run("r").executors, ExecutorTally { failed: 0, most_wanted: 1 });
+            cluster.flow();
+        }
+    }
+    let driver = driver(&cluster);
+    let last = end(&mut cluster, &driver, fails());
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed);
+    let details = format!("{:?}", last.changes);
+    assert!(
+        details.contains(
+            "Job failed, 3 executors failed, which is the limit for 1 wanted. \
+             The last one: the executor ended with exit code 1."
+        ),
+        "{details}"
+    );
+}
+
+#[test]
+fn only_failures_that_would_repeat_count_against_the_executor_limit() {
+    // (exit, counts)
+    let cases = [
+        (Exit { code: Some(1), ..Exit::default() }, true),
+        (Exit { signal: Some(9), oom_killed: true, ..Exit::default() }, true),
+        (Exit { signal: Some(11), ..Exit::default() }, true),
+        (Exit { launch_error: "no such file".to_owned(), ..Exit::default() }, true),
+        (Exit { code: Some(0), ..Exit::default() }, false),
+        (Exit { signal: Some(15), ..Exit::default() }, false),
+        (Exit::lost("host gone"), false),
+    ];
+    for (exit, counts) in cases {
+        let mut cluster = running(spec(1, 2, 1, 1));
+        let executor = executors(&cluster).remove(0);
+        end(&mut cluster, &executor, exit.clone());
+        assert_eq!(cluster.run("r").executors.failed, u32::from(counts), "{exit:?}");
+        // One that was told to end is no failure, whatever its exit says.
+        say(&mut cluster, DriverWord::GivesBack(vec![1, 2]));
+        let told = cluster.workers(&run_id("r")).into_iter().map(|(_, worker)| worker);
+        for worker in told.filter(|worker| !worker.serves()).collect::<Vec<_>>() {
+            end(&mut cluster, &worker, exit.clone());
+        }
+        assert_eq!(cluster.run("r").executors.failed, u32::from(counts), "{exit:?} when told");
+    }
+}
+
+#[test]
+fn the_executor_limit_grows_with_what_was_wanted() {
+    for (most_wanted, limit) in [(0, 3), (1, 3), (2, 4), (100, 200), (u32::MAX, u32::MAX)] {
+        assert_eq!(ExecutorTally { failed: 0, most_wanted }.limit(), limit);
+    }
+    let mut cluster = running(spec(1, 1, 1, 1));
+    say(&mut cluster, DriverWord::Wants(vec![profile(0, 6), profile(1, 3)]));
+    say(&mut cluster, DriverWord::Wants(vec![profile(0, 1)]));
+    assert_eq!(cluster.run("r").executors.most_wanted, 9, "less wanted later does not lower it");
+}
+
+#[test]
+fn a_failed_attempt_is_followed_by_the_next_and_its_executors_end_first() {
+    let mut cluster = running(spec(1, 2, 1, 2));
+    let (first, old) = (driver(&cluster), executors(&cluster));
+    let decision = end(&mut cluster, &first, fails());
+    let stopped = decision.effects.iter().filter(|effect| matches!(effect, Effect::Stop { .. })).count();
+    assert_eq!((stopped, old.len()), (2, 2));
+    assert_eq!(cluster.run("r").launch, Launch { attempt: 2, launch: 1 });
+    assert!(cluster.run("r").details.starts_with("Attempt 2 follows. Job failed"));
+    cluster.schedule();
+    cluster.flow();
+    // A late word about the first attempt changes nothing.
+    let late = end(&mut cluster, &first, Exit { code: Some(0), ..Exit::default() });
+    assert_eq!(late.changes, []);
+    let second = driver(&cluster);
+    end(&mut cluster, &second, fails());
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed);
+}
+
+#[test]
+fn the_execution_timeout_covers_the_wait_between_attempts() {
+    let mut limited = spec(1, 0, 1, 3);
+    limited.timeout = Some(Duration::from_secs(60));
+    let mut cluster = running(limited);
+    cluster.pass(40_000);
+    let first = driver(&cluster);
+    end(&mut cluster, &first, fails());
+    assert_eq!(cluster.run("r").state(), JobRunState::Pending);
+    cluster.pass(19_999);
+    assert_eq!(cluster.run("r").state(), JobRunState::Pending);
+    cluster.pass(1);
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Cancelled);
+}
+
+#[test]
+fn a_run_that_times_out_says_so_and_is_cancelled_once_its_driver_is_gone() {
+    let mut limited = spec(1, 1, 1, 3);
+    limited.timeout = Some(Duration::from_secs(120));
+    let mut cluster = running(limited);
+    cluster.pass(120_000);
+    assert!(matches!(cluster.run("r").phase, RunPhase::Cancelling { cause: CancelCause::TimedOut, .. }));
+    assert_eq!(
+        cluster.run("r").details,
+        "Job run exceeded its execution timeout of 2 minutes and was cancelled."
+    );
+    cluster.flow();
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Cancelled);
+}
+
+#[test]
+fn a_silent_host_loses_its_workers_only_after_its_drivers_lease() {
+    let mut cluster = running(spec(1, 0, 1, 2));
+    let host = cluster.workers(&run_id("r"))[0].0;
+    cluster.cut_off(host);
+    cluster.pass(i64::try_from(LOST_AFTER.as_millis()).expect("small") - 1);
+    assert_eq!(cluster.run("r").launch.attempt, 1);
+    cluster.pass(1);
+    assert_eq!(cluster.run("r").launch.attempt, 2);
+    assert!(cluster.run("r").details.contains("out of contact for 600 s"), "{}", cluster.run("r").details);
+    cluster.schedule();
+    assert_ne!(driver(&cluster).agent, cluster.hosts[host].agent.id);
+    // When it comes back, what it still holds is ended.
+    cluster.attach(host);
+    cluster.flow();
+    assert!(cluster.hosts[host].processes.is_empty());
+}
+
+#[test]
+fn a_host_that_died_while_the_coordinator_was_down_is_lost_in_the_end() {
+    let mut cluster = running(spec(1, 0, 1, 1));
+    let host = cluster.workers(&run_id("r"))[0].0;
+    cluster.now += 3_600_000;
+    cluster.restart();
+    cluster.pass(i64::try_from(LOST_AFTER.as_millis()).expect("small") - 1);
+    assert_eq!(cluster.run("r").state(), JobRunState::Running, "it is given the whole time to come back");
+    cluster.hosts[host].processes.clear();
+    cluster.pass(1);
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed);
+}
+
+#[test]
+fn a_restart_disturbs_no_job_run() {
+    let mut cluster = running(spec(1, 2, 1, 1));
+    let before = cluster.workers(&run_id("r"));
+    cluster.restart();
+    assert_eq!(schedule(&cluster.world), Plan::default());
+    for host in 0..2 {
+        cluster.attach(host);
+    }
+    cluster.flow();
+    assert_eq!(cluster.workers(&run_id("r")), before);
+}
+
+#[test]
+fn an_executor_whose_driver_vanished_with_it_is_not_started_again() {
+    // The hello lacks both: the end of the driver comes first or second, and neither order may start the executor.
+    for _ in 0..2 {
+        let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8)]);
+        cluster.ask(start("r", "app", spec(1, 3, 1, 2))).expect("accepted");
+        cluster.schedule();
+        let driver = driver(&cluster);
+        cluster.deliver(0, false);
+        cluster.hear(0);
+        cluster.hosts[0].processes.clear();
+        // The model checks that nothing unwanted is started.
+        cluster.attach(0);
+        assert!(cluster.world.worker(&driver.id).is_none());
+        assert_eq!(cluster.run("r").launch.attempt, 2);
+    }
+}
+
+#[test]
+fn a_release_that_is_ready_stays_ready_and_one_that_fails_fails_who_waits() {
+    let mut cluster = Cluster::new(vec![application("app")], vec![agent("a", 8)]);
+    let release = |state| Command::ReleaseIs(Release { label: release_label(), state });
+    let failed = || release(ReleaseState::Failed { reason: "no network".to_owned() });
+    let asked = cluster.ask(start("1", "app", spec(1, 0, 1, 3))).expect("accepted");
+    assert_eq!(asked.effects, [Effect::BuildRelease(release_label())]);
+    let asked = cluster.ask(start("2", "app", spec(1, 0, 1, 3))).expect("accepted");
+    assert_eq!(asked.effects, [], "it is being built already");
+    cluster.ask(failed()).expect("told");
+    assert_eq!(cluster.outcomes[&run_id("1")], Outcome::Failed);
+    assert_eq!(cluster.outcomes[&run_id("2")], Outcome::Failed);
+    let asked = cluster.ask(start("3", "app", spec(1, 0, 1, 1))).expect("accepted");
+    assert_eq!(asked.effects, [Effect::BuildRelease(release_label())], "the next job run tries again");
+    cluster.ask(Command::ReleaseIs(ready())).expect("told");
+    for late in [failed(), release(ReleaseState::Building { step: "again".to_owned() })] {
+        assert_eq!(cluster.ask(late).expect("told").changes, []);
+    }
+    assert!(cluster.world.run(&run_id("3")).is_some());
+}
+
+#[test]
+fn an_idle_application_stops_by_itself_and_a_job_run_starts_it_again() {
+    let mut lazy = application("app");
+    lazy.idle_timeout = Some(Duration::from_secs(900));
+    let mut cluster = Cluster::in_service(vec![lazy], vec![agent("a", 8)]);
+    let id = application_id("app");
+    let state = |cluster: &Cluster| cluster.world.application(&id).expect("exists").state;
+    cluster.ask(Command::StartApplication(id.clone())).expect("started");
+    let last_moment = cluster.now + 900_000;
+    assert_eq!(cluster.world.next_deadline().map(|at| at.as_millis()), Some(last_moment));
+    cluster.pass(600_000);
+    cluster.ask(start("r", "app", spec(1, 0, 1, 1))).expect("accepted");
+    cluster.schedule();
+    cluster.flow();
+    cluster.pass(600_000);
+    assert_eq!(state(&cluster), ApplicationState::Started, "a job run keeps it");
+    assert_eq!(cluster.world.next_deadline(), None);
+    let driver = driver(&cluster);
+    end(&mut cluster, &driver, Exit { code: Some(0), ..Exit::default() });
+    cluster.pass(899_999);
+    assert_eq!(state(&cluster), ApplicationState::Started, "idle only since the job run ended");
+    cluster.pass(1);
+    assert_eq!(state(&cluster), ApplicationState::Stopped);
+    cluster.ask(start("s", "app", spec(1, 0, 1, 1))).expect("accepted");
+    assert_eq!(state(&cluster), ApplicationState::Started);
+}
+
+#[test]
+fn a_repeated_cancel_is_answered_and_survives_a_broken_stream() {
+    let mut cluster = running(spec(1, 0, 1, 2));
+    let cancel = |cluster: &mut Cluster, seconds| {
+        let (application, run) = (application_id("app"), run_id("r"));
+        let grace = Duration::from_secs(seconds);
+        let cause = CancelCause::Requested;
+        cluster.ask(Command::CancelJobRun { application, run, cause, grace }).expect("active")
+    };
+    let first = cancel(&mut cluster, 120);
+    assert!(matches!(first.effects[..], [Effect::Stop { grace, .. }] if grace == Duration::from_secs(120)));
+    assert_eq!(cancel(&mut cluster, 5).changes, [], "a repeated wish is answered and changes nothing");
+    cluster.cut_off(0);
+    cluster.attach(0);
+    cluster.flow();
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Cancelled);
+}
