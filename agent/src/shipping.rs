@@ -72,7 +72,7 @@ async fn ship(
         }
         tracing::debug!(worker_id = %spec.worker_id, reason, "no credentials for shipping logs yet");
         tokio::select! {
-            _ = &mut finished, if deadline.is_none() => deadline = Some(Instant::now() + FINISH_WITHIN),
+            limit = time_limit(&host, &mut finished), if deadline.is_none() => deadline = Some(limit),
             () = sleep(LOOK_EVERY) => {}
         }
     };
@@ -84,13 +84,15 @@ async fn ship(
             return failures;
         }
     };
-    while deadline.is_none() {
+    let deadline = loop {
+        if let Some(deadline) = deadline {
+            break deadline;
+        }
         tokio::select! {
-            _ = &mut finished => deadline = Some(Instant::now() + FINISH_WITHIN),
+            limit = time_limit(&host, &mut finished) => deadline = Some(limit),
             () = sleep(LOOK_EVERY) => keep_fresh(&host, &spec, log_uri.as_mut(), managed.as_mut()).await,
         }
-    }
-    let deadline = deadline.unwrap_or_else(Instant::now);
+    };
     // The logs keep to the deadline themselves; credentials that expire meanwhile are renewed beside.
     let mut finishing = std::pin::pin!(logs.finish(deadline));
     let outcome = loop {
@@ -101,6 +103,19 @@ async fn ship(
     };
     failures.extend(outcome.failures.iter().map(ToString::to_string));
     failures
+}
+
+/// Waits for the worker's end, then says by when its logs have to be shipped.
+///
+/// The time begins when the coordinator is in touch: it may hold the places itself, and hears of the end no earlier.
+/// Cancel safe.
+async fn time_limit(host: &Host, finished: &mut oneshot::Receiver<()>) -> Instant {
+    if !finished.is_terminated() {
+        // A handle that is gone takes this task with it.
+        let _ = finished.await;
+    }
+    host.uplink.connected().await;
+    Instant::now() + FINISH_WITHIN
 }
 
 /// Where the logs go, and why not where else they should.

@@ -44,6 +44,14 @@ impl UplinkSetter {
 }
 
 impl Uplink {
+    /// Waits until the coordinator is in touch. Cancel safe.
+    pub(crate) async fn connected(&self) {
+        // The setter is gone only when the agent is stopping, and whoever waits here with it.
+        if self.0.clone().wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn client(&self) -> Result<AgentsClient<Channel>, Status> {
         let mut watched = self.0.clone();
         let client = watched.wait_for(Option::is_some).await;

@@ -542,6 +542,16 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_forgotten_while_it_runs_is_ended_and_removed_without_another_word() {
+        let mut life = running();
+        life.apply(Event::ForgetOrdered, 6);
+        assert_eq!(life.deed(), Deed::Watch(Some(Stop { grace_ms: 0, cause: AgentCause::Stopped })));
+        life.apply(Event::Exited(exit(137)), 7);
+        life.apply(Event::LogsFlushed { failures: vec![] }, 8);
+        assert_eq!((life.deed(), life.report()), (Deed::Remove, None));
+    }
+
+    #[test]
     fn a_life_survives_its_file() {
         let mut life = running();
         life.apply(Event::Exited(Outcome { launch_error: Some("no such file".into()), ..exit(1) }), 9);

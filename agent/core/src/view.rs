@@ -108,6 +108,7 @@ impl View {
             read(host.jvm.clone(), &self.jvm),
             read(host.bundle.join("python"), &self.python_packages),
             read(host.worker.join("etc/passwd"), Path::new("/etc/passwd")),
+            read(host.worker.join("etc/group"), Path::new("/etc/group")),
             write("work", &self.home),
             write("logs", &self.logs),
             write("run", &self.run),

@@ -17,6 +17,8 @@ enum Turn {
     Deed(u8),
     /// The agent performs the deed of a worker and dies before it can write down what came of it.
     DeedThenCrash(u8),
+    /// As before, and the worker's keeper is killed before the agent is back.
+    DeedThenDisaster(u8),
     /// The agent dies and comes back.
     Crash,
     /// A worker's process ends by itself.
@@ -37,7 +39,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
     let worker = 0..4u8;
     let turn = prop_oneof![
         12 => worker.clone().prop_map(Turn::Deed),
-        3 => worker.clone().prop_map(Turn::DeedThenCrash),
+        2 => worker.clone().prop_map(Turn::DeedThenCrash),
+        1 => worker.clone().prop_map(Turn::DeedThenDisaster),
         1 => Just(Turn::Crash),
         2 => worker.clone().prop_map(Turn::Exit),
         1 => worker.clone().prop_map(Turn::KeeperKilled),
@@ -101,6 +104,11 @@ impl World {
             }
             Turn::DeedThenCrash(worker) => {
                 self.perform(worker);
+                self.crash();
+            }
+            Turn::DeedThenDisaster(worker) => {
+                self.perform(worker);
+                self.end(worker, None);
                 self.crash();
             }
             Turn::Crash => self.crash(),

@@ -397,7 +397,8 @@ fn archive() -> Vec<u8> {
 fn build_keeper() {
     static BUILT: std::sync::Once = std::sync::Once::new();
     BUILT.call_once(|| {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "-p", "hearth-keeper"]).status();
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into());
+        let built = Command::new(cargo).args(["build", "--quiet", "-p", "hearth-keeper"]).status();
         assert!(built.unwrap().success(), "hearth-keeper does not build");
     });
 }
