@@ -349,7 +349,12 @@ impl Life {
             | Phase::Removing
             | Phase::Removed => return,
         };
-        let cause = self.stop.map_or(outcome.cause, |stop| stop.cause);
+        let cause = match self.stop {
+            None => outcome.cause,
+            // The job was over, but its process was hurried to death.
+            Some(Stop { cause: AgentCause::None, .. }) if outcome.signal.is_some() => AgentCause::Stopped,
+            Some(stop) => stop.cause,
+        };
         self.phase = Phase::Ended { outcome: Outcome { cause, ..outcome }, since_unix_ms };
     }
 
@@ -520,8 +525,11 @@ mod tests {
         let mut over = running();
         over.apply(Event::Finished(Finished { exit_code: 0, error_class: None, error_message: None }), 6);
         over.apply(Event::StopOrdered(stop), 7);
+        let mut hurried = over.clone();
         over.apply(Event::Exited(exit(0)), 9);
         assert_eq!(outcome(&over).cause, AgentCause::None);
+        hurried.apply(Event::Exited(Outcome { signal: Some(9), ..Outcome::default() }), 9);
+        assert_eq!(outcome(&hurried).cause, AgentCause::Stopped);
     }
 
     #[test]
