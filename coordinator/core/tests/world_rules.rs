@@ -69,27 +69,32 @@ fn first_executors_are_prepared_beside_their_driver() {
 
 #[test]
 fn executors_go_to_the_job_run_submitted_first() {
-    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 4)]);
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 2)]);
     // Named so that the order of ids is not the order of submission.
-    cluster.ask(start("z", "app", spec(1, 2, 1, 1))).expect("accepted");
-    cluster.now += 1;
-    cluster.ask(start("b", "app", spec(1, 2, 1, 1))).expect("accepted");
+    for run in ["z", "b"] {
+        cluster.ask(start(run, "app", spec(1, 2, 1, 1))).expect("accepted");
+        cluster.now += 1;
+    }
     cluster.schedule();
-    let count = |name| cluster.workers(&run_id(name)).len();
-    assert_eq!((count("z"), count("b")), (3, 1));
+    let count = |cluster: &Cluster, run| cluster.workers(&run_id(run)).len();
+    assert_eq!((count(&cluster, "z"), count(&cluster, "b")), (1, 1), "the drivers alone");
+    cluster.hosts[0].agent.offered = agent("a", 5).offered;
+    cluster.attach(0);
+    cluster.schedule();
+    assert_eq!((count(&cluster, "z"), count(&cluster, "b")), (3, 2));
 }
 
 #[test]
 fn a_worker_goes_where_it_leaves_the_least() {
     // (free vCPU and memory in GiB of each host, the worker's) → the host taken
-    let cases: &[(&[(u64, u64)], (u64, u64), usize)] = &[
-        (&[(8, 32), (4, 16)], (4, 16), 1),
-        (&[(4, 16), (8, 32)], (4, 16), 0),
+    let cases = [
+        ([(8, 32), (4, 16)], (4, 16), 1),
+        ([(4, 16), (8, 32)], (4, 16), 0),
         // Memory is what gets scarce on the first host, CPU on the second.
-        (&[(16, 9), (9, 64)], (1, 8), 0),
-        (&[(16, 64), (9, 64)], (8, 8), 1),
-        (&[(8, 32), (8, 32)], (1, 1), 0),
-        (&[(2, 32), (8, 32)], (4, 1), 1),
+        ([(16, 9), (9, 64)], (1, 8), 0),
+        ([(16, 64), (9, 64)], (8, 8), 1),
+        ([(8, 32), (8, 32)], (1, 1), 0),
+        ([(2, 32), (8, 32)], (4, 1), 1),
     ];
     for (hosts, (vcpu, memory), taken) in cases {
         let host = |(index, (vcpu, memory)): (usize, &(u64, u64))| {
@@ -100,7 +105,7 @@ fn a_worker_goes_where_it_leaves_the_least() {
         let hosts_offered = hosts.iter().enumerate().map(host).collect();
         let mut cluster = Cluster::in_service(vec![application("app")], hosts_offered);
         let mut spec = spec(1, 0, 1, 1);
-        spec.driver.size = WorkerSize::new(*vcpu, memory * 1024, 20);
+        spec.driver.size = WorkerSize::new(vcpu, memory * 1024, 20);
         cluster.ask(start("r", "app", spec)).expect("accepted");
         let plan = schedule(&cluster.world);
         assert_eq!(plan.placements[0].agent, agent_id(&format!("h{taken}")), "{hosts:?}");

@@ -3,6 +3,8 @@
 
 #![allow(dead_code)] // Each test file that includes this uses a part of it.
 
+pub(crate) mod story;
+
 use hearth_coordinator_core::agent::{Agent, Contact};
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{
@@ -20,7 +22,6 @@ use hearth_types::{
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// How long after contact was lost a host has surely ended its drivers (its keepers' leases end before `LOST_AFTER`).
 const LEASE_MS: i64 = 590_000;
@@ -265,6 +266,8 @@ pub(crate) struct Cluster {
     pub(crate) hosts: Vec<Host>,
     pub(crate) outcomes: BTreeMap<JobRunId, Outcome>,
     pub(crate) reports: Vec<(AgentId, Report)>,
+    /// The changes of each decision, in order.
+    pub(crate) journal: Vec<Vec<Change>>,
     workers_made: u32,
 }
 
@@ -286,6 +289,7 @@ impl Cluster {
             hosts: hosts.into_iter().map(host).collect(),
             outcomes: BTreeMap::new(),
             reports: Vec::new(),
+            journal: Vec::new(),
             workers_made: 0,
         };
         for application in applications {
@@ -323,6 +327,7 @@ impl Cluster {
                 self.note_end(run, &said);
             }
         }
+        self.journal.push(decision.changes.clone());
         self.check_effects(&decision.effects, &said);
         self.check_bookings(&before, &said);
         self.send(&decision.effects);
@@ -603,5 +608,3 @@ pub(crate) fn end(cluster: &mut Cluster, worker: &Worker, exit: Exit) -> Decisio
     let report = Report { worker: worker.id.clone(), launch: worker.launch, state: ReportState::Ended(exit) };
     cluster.report(worker.agent.clone(), report)
 }
-
-pub(crate) const SECOND: Duration = Duration::from_secs(1);
