@@ -29,7 +29,7 @@ pub(super) async fn explain(emr: &Emr, options: &Explain) -> Result<(), CliError
 
 fn explanation(run: &JobRun, progress: Option<&Progress>, logs: &str) -> Vec<String> {
     let mut lines = vec![format!("{} is {}: {}", run.job_run_id, run.state, meaning(run.state))];
-    let mut add = |name: &str, text: String| lines.push(format!("  {name:<12}{text}"));
+    let mut add = |name: &str, text: String| lines.push(format!("  {name:<13}{text}"));
     if !run.state_details.is_empty() {
         add("details", run.state_details.clone());
     }

@@ -121,9 +121,8 @@ async fn report(emr: &Emr, run: &JobRun) -> Result<u8, CliError> {
     let job = run.job_run_id.as_str();
     let progress = emr.progress(job).await?;
     let took = screen::span(run.ended_at.unwrap_or(run.updated_at).since(run.created_at));
-    let details =
-        if run.state_details.is_empty() { String::new() } else { format!(": {}", run.state_details) };
-    screen::note(&format!("job run {job} is {} after {took}{details}", run.state));
+    // The details were told with the state; here they would only push the next step off the screen.
+    screen::note(&format!("job run {job} is {} after {took}", run.state));
     if let Some(phases) = progress.as_ref().map(phases_line).filter(|text| !text.is_empty()) {
         screen::note(&format!("phases: {phases}"));
     }

@@ -74,10 +74,10 @@ impl Watch {
     }
 }
 
+/// The state with the first line of its details: what follows is in the logs too.
 fn state_line(run: &JobRun) -> String {
-    if run.state_details.is_empty() {
-        run.state.to_string()
-    } else {
-        format!("{}: {}", run.state, run.state_details)
+    match run.state_details.lines().next() {
+        Some(first) => format!("{}: {first}", run.state),
+        None => run.state.to_string(),
     }
 }

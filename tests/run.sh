@@ -1,0 +1,92 @@
+#!/usr/bin/env bash
+# Runs every test of hearth, tier by tier, and says how long each took. See tests/README.md.
+#
+# usage: tests/run.sh [TIER...]
+#
+# Tiers, in the order in which they run: format, lint, rust, jvm, build, end_to_end. Without names, all of them.
+# A tier that fails does not keep the next ones from running, unless they need it; the exit code is 1 if any failed.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. deploy/prerequisites.sh
+
+tiers=(format lint rust jvm build end_to_end)
+wanted=("$@")
+[ $# -gt 0 ] || wanted=("${tiers[@]}")
+for name in "${wanted[@]}"; do
+  case " ${tiers[*]} " in
+    *" $name "*) ;;
+    *) sed -n '2,/^set /{/^#/{s/^# \{0,1\}//;p;};}' tests/run.sh && exit 2 ;;
+  esac
+done
+
+start=$SECONDS
+passed=()
+failed=()
+times=()
+
+tier_format() {
+  cargo fmt --all --check
+  if command -v shellcheck >/dev/null; then
+    shellcheck -x deploy/*.sh tests/run.sh .ci/run
+  fi
+}
+
+tier_lint() {
+  cargo clippy --locked --workspace --all-targets -- -D warnings
+}
+
+tier_rust() {
+  cargo test --locked --workspace --no-fail-fast
+}
+
+tier_jvm() {
+  mvn --batch-mode --no-transfer-progress --file agent/jvm/pom.xml verify
+}
+
+# The end-to-end tests run what users run: the release build, which the demo uses too.
+tier_build() {
+  deploy/build.sh
+}
+
+tier_end_to_end() {
+  "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider --durations=10 tests/end_to_end
+}
+
+run_tier() {
+  local name=$1 began=$SECONDS result
+  say ''
+  say "== tests: $name"
+  # In a shell of its own, with -e in force: a condition would switch it off.
+  set +e
+  (
+    set -e
+    "tier_$name"
+  )
+  result=$?
+  set -e
+  if [ "$result" -eq 0 ]; then
+    passed+=("$name")
+  else
+    failed+=("$name")
+  fi
+  times+=("$name $((SECONDS - began)) s")
+  say "== tests: $name took $((SECONDS - began)) s (exit code $result)"
+}
+
+say '== tests: what has to be there'
+hearth_prerequisites_build
+hearth_prerequisites_tests
+say "== tests: what has to be there took $((SECONDS - start)) s"
+
+for name in "${wanted[@]}"; do
+  run_tier "$name"
+done
+
+say ''
+printf '== tests: %s\n' "${times[@]}" >&2
+say "== tests: $((SECONDS - start)) s in all"
+if [ ${#failed[@]} -gt 0 ]; then
+  say "tests: failed: ${failed[*]}; passed: ${passed[*]:-none}"
+  exit 1
+fi
+say "tests: passed: ${passed[*]}"
