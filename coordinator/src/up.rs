@@ -36,6 +36,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let data_dir = std::path::absolute(&options.data_dir).context("finding the data directory")?;
     crate::daemon::private_dir(&data_dir)?;
     let _running = RunningFile::claim(&data_dir)?;
+    hearth_telemetry::start_logging_to(log_file(&data_dir)?)?;
     let config = CoordinatorConfig {
         data_dir: data_dir.join("coordinator"),
         listen: options.listen,
@@ -55,6 +56,13 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         failed = agent.keep_alive() => failed?,
     }
     stop(coordinator, agent).await
+}
+
+/// The terminal is the user's: what the daemon has to say goes to `DIR/hearth.log`.
+fn log_file(data_dir: &Path) -> anyhow::Result<std::fs::File> {
+    let path = data_dir.join("hearth.log");
+    let opened = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+    opened.with_context(|| format!("opening {}", path.display()))
 }
 
 async fn wait_for_agent(coordinator: &Coordinator, agent: &mut agent::Agent) -> anyhow::Result<()> {

@@ -78,9 +78,12 @@ async fn perform(cli: Cli) -> Result<u8, CliError> {
         }
         Verb::Release(verb) => release::release(verb)?,
         Verb::Agent(Agent::JoinToken) => {
-            let token =
-                crate::enrolment::issue_join_token(&data_dir(given)).await.map_err(CliError::Daemon)?;
-            screen::line(&token)?;
+            let invitation = crate::enrolment::invite(&data_dir(given)).await.map_err(CliError::Daemon)?;
+            screen::line(&invitation.token)?;
+            screen::note(&format!(
+                "on the host that joins: hearth-agent join --coordinator HOST:{} --token TOKEN --ca-fingerprint {}",
+                invitation.enrolment_port, invitation.ca_fingerprint
+            ));
         }
         Verb::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "hearth", &mut std::io::stdout());

@@ -11,6 +11,7 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt;
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
 use hearth_engine::{Engine, now};
@@ -57,6 +58,8 @@ pub(super) async fn serve(listener: TcpListener, front: Front, stopping: Cancell
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
         .fallback(answer)
         .with_state(front);
+    // Small answers must not wait for an acknowledgement of the one before.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
     if let Err(error) = served {

@@ -48,6 +48,11 @@ pub fn database(data_dir: &Path) -> PathBuf {
     data_dir.join("hearth.db")
 }
 
+/// Port of the enrolment service of the coordinator that keeps its data in `data_dir`.
+pub(crate) fn enrolment_port(data_dir: &Path) -> anyhow::Result<u16> {
+    Ok(kept::Ports::read(data_dir)?.enrolment)
+}
+
 /// A running coordinator.
 pub struct Coordinator {
     /// Address of the AWS-compatible endpoint.

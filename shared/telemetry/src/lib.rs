@@ -4,6 +4,6 @@ pub mod field;
 mod logging;
 mod metrics;
 
-pub use logging::{LogFormat, LoggingError, error_chain, start_logging};
+pub use logging::{LogFormat, LoggingError, error_chain, start_logging, start_logging_to};
 pub use metrics::{CONTENT_TYPE, Labels, Metrics};
 pub use prometheus_client;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -48,18 +49,28 @@ pub enum LoggingError {
     Started,
 }
 
-/// What is logged when nobody says otherwise: ours, and others' warnings.
-const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,rustls=warn,tonic=warn,tower=warn";
+/// What is logged when nobody says otherwise: ours, and others' warnings. The object gateway logs what `s3s` does.
+const DEFAULT_FILTER: &str = "info,h2=warn,hyper=warn,rustls=warn,s3s=off,sqlx=warn,tonic=warn,tower=warn";
 
 /// Sends log lines to standard error. What is logged follows `HEARTH_LOG`, else `RUST_LOG`, else information and worse.
 ///
 /// # Errors
 /// A malformed filter, or a second call.
 pub fn start_logging(format: LogFormat) -> Result<(), LoggingError> {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter()?)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
+    start(format, BoxMakeWriter::new(std::io::stderr), std::io::stderr().is_terminal())
+}
+
+/// Sends log lines for people to a file, opened for appending, for a program whose terminal is for its user.
+///
+/// # Errors
+/// As [`start_logging`].
+pub fn start_logging_to(file: std::fs::File) -> Result<(), LoggingError> {
+    start(LogFormat::Human, BoxMakeWriter::new(file), false)
+}
+
+fn start(format: LogFormat, writer: BoxMakeWriter, is_coloured: bool) -> Result<(), LoggingError> {
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter()?).with_writer(writer).with_ansi(is_coloured);
     let started = match format {
         LogFormat::Human => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
