@@ -1,6 +1,7 @@
 //! What can go wrong with the store.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A failure of the store. The caller's change is not durable unless said otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +45,13 @@ pub enum StoreError {
         /// Why it failed.
         #[source]
         source: sqlx::Error,
+    },
+    /// The group of changes that this one shared a commit with could not be committed.
+    #[error("committing to the database")]
+    Commit {
+        /// Why.
+        #[source]
+        source: Arc<sqlx::Error>,
     },
     /// A row does not read back.
     #[error("reading a stored {what}")]

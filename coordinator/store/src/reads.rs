@@ -12,7 +12,7 @@ use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Times
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{QueryBuilder, Row};
+use sqlx::{QueryBuilder, Row, SqliteConnection};
 use std::collections::BTreeSet;
 
 /// An application and the API's document of it.
@@ -59,27 +59,28 @@ impl Store {
     /// Rebuilds the world: everything that is still of consequence.
     pub async fn load_world(&self) -> Result<World, StoreError> {
         let mut world = World::default();
-        for application in self
-            .rows::<Application>("application", "SELECT row FROM applications WHERE state <> 'TERMINATED'")
-            .await?
-        {
+        // One transaction, hence one moment.
+        let mut moment = self.readers.begin().await.map_err(StoreError::sql("reading the world"))?;
+        let applications = "SELECT row FROM applications WHERE state <> 'TERMINATED'";
+        for application in rows::<Application>(&mut moment, "application", applications).await? {
             world.apply(&Change::Application(application));
         }
-        for release in self.rows::<Release>("release", "SELECT row FROM releases").await? {
+        for release in rows::<Release>(&mut moment, "release", "SELECT row FROM releases").await? {
             world.apply(&Change::Release(release));
         }
-        for agent in self.rows::<Agent>("agent", "SELECT row FROM agents").await? {
+        for agent in rows::<Agent>(&mut moment, "agent", "SELECT row FROM agents").await? {
             world.apply(&Change::Agent(agent));
         }
-        for run in self.rows::<JobRun>("job run", "SELECT row FROM job_runs WHERE active = 1").await? {
+        for run in rows::<JobRun>(&mut moment, "job run", "SELECT row FROM job_runs WHERE active = 1").await?
+        {
             world.apply(&Change::JobRun(run));
         }
-        for worker in self.rows::<Worker>("worker", "SELECT row FROM workers WHERE live = 1").await? {
+        for worker in rows::<Worker>(&mut moment, "worker", "SELECT row FROM workers WHERE live = 1").await? {
             world.apply(&Change::Worker(worker));
         }
         let reading = "reading client tokens";
         let tokens = sqlx::query("SELECT scope, token, digest, resource FROM client_tokens")
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *moment)
             .await
             .map_err(StoreError::sql(reading))?;
         for row in tokens {
@@ -88,16 +89,6 @@ impl Store {
             world.apply(&Change::Token { token, resource: get(3)? });
         }
         Ok(world)
-    }
-
-    async fn rows<T: DeserializeOwned>(
-        &self,
-        what: &'static str,
-        sql: &'static str,
-    ) -> Result<Vec<T>, StoreError> {
-        let rows =
-            sqlx::query(sql).fetch_all(&self.readers).await.map_err(StoreError::sql("reading rows"))?;
-        rows.iter().map(|row| parse(what, row, 0)).collect()
     }
 
     /// An application, deleted ones included.
@@ -171,6 +162,15 @@ impl Store {
             .map_err(StoreError::sql("reading workers"))?;
         rows.iter().map(|row| parse("worker", row, 0)).collect()
     }
+}
+
+async fn rows<T: DeserializeOwned>(
+    connection: &mut SqliteConnection,
+    what: &'static str,
+    sql: &'static str,
+) -> Result<Vec<T>, StoreError> {
+    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(StoreError::sql("reading rows"))?;
+    rows.iter().map(|row| parse(what, row, 0)).collect()
 }
 
 fn one_of(query: &mut QueryBuilder<Sqlite>, states: impl ExactSizeIterator<Item = &'static str>) {

@@ -6,6 +6,7 @@ use crate::{Store, StoreError};
 use hearth_coordinator_core::command::Change;
 use hearth_types::{AgentId, Epoch, Timestamp};
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -88,71 +89,111 @@ impl Store {
 /// An executed job whose answer waits for the commit.
 type Waiting = Box<dyn FnOnce(Result<(), Arc<sqlx::Error>>) + Send>;
 
+impl Job {
+    /// Answers that nothing of it was done.
+    fn refuse(self, source: Arc<sqlx::Error>) {
+        let error = StoreError::Commit { source };
+        // The callers may have gone.
+        match self {
+            Self::Commit { answer, .. } | Self::IssueToken { answer, .. } => drop(answer.send(Err(error))),
+            Self::Epoch { answer } => drop(answer.send(Err(error))),
+            Self::Put { answer, .. } => drop(answer.send(Err(error))),
+            Self::Delete { answer, .. } => drop(answer.send(Err(error))),
+            Self::Enrol { answer, .. } => drop(answer.send(Err(error))),
+        }
+    }
+}
+
 async fn run(pool: SqlitePool, mut queue: mpsc::Receiver<Job>) {
     while let Some(first) = queue.recv().await {
-        let mut jobs = vec![first];
+        let mut jobs = VecDeque::from([first]);
         while jobs.len() < GROUP
             && let Ok(job) = queue.try_recv()
         {
-            jobs.push(job);
+            jobs.push_back(job);
         }
-        if let Err(source) = commit_group(&pool, jobs).await {
-            tracing::error!(error = %source, "group commit failed");
-        }
+        commit_group(&pool, jobs).await;
     }
     pool.close().await;
 }
 
-async fn commit_group(pool: &SqlitePool, jobs: Vec<Job>) -> Result<(), sqlx::Error> {
-    // Dropped answers tell the callers `Closed`; the database itself says why in the log.
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+/// Commits jobs together and answers each of them, whatever happens: none hears of success before it is on disk.
+async fn commit_group(pool: &SqlitePool, mut jobs: VecDeque<Job>) {
     let mut waiting: Vec<Waiting> = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        waiting.push(execute(&mut transaction, job).await?);
+    let committed = execute_group(pool, &mut jobs, &mut waiting).await.map_err(Arc::new);
+    if let Err(error) = &committed {
+        tracing::error!(error = %error, jobs = waiting.len() + jobs.len(), "group commit failed");
+        jobs.into_iter().for_each(|job| job.refuse(error.clone()));
     }
-    let committed = transaction.commit().await.map_err(Arc::new);
     for answer in waiting {
         answer(committed.clone());
     }
-    Ok(())
 }
 
-/// Executes one job within a savepoint, so that its failure undoes only its own work.
-async fn execute(connection: &mut SqliteConnection, job: Job) -> Result<Waiting, sqlx::Error> {
-    let mut savepoint = connection.begin().await?;
-    let (keep, waiting): (bool, Waiting) = match job {
+async fn execute_group(
+    pool: &SqlitePool,
+    jobs: &mut VecDeque<Job>,
+    waiting: &mut Vec<Waiting>,
+) -> Result<(), sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let done = in_one_transaction(&mut connection, jobs, waiting).await;
+    if done.is_err() {
+        // SQLite ends a transaction by itself on some failures (a full disk), and the connection's count of savepoints
+        // is wrong from then on: only a fresh one is sure to work.
+        drop(connection.close().await);
+    }
+    done
+}
+
+async fn in_one_transaction(
+    connection: &mut SqliteConnection,
+    jobs: &mut VecDeque<Job>,
+    waiting: &mut Vec<Waiting>,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    while !jobs.is_empty() {
+        // A savepoint each, so that a job's failure undoes only its own work.
+        let mut savepoint = transaction.begin().await?;
+        let Some(job) = jobs.pop_front() else { break };
+        let (keep, answer) = execute(&mut savepoint, job).await;
+        waiting.push(answer);
+        if keep {
+            savepoint.commit().await?;
+        } else {
+            savepoint.rollback().await?;
+        }
+    }
+    transaction.commit().await
+}
+
+/// Executes one job; says whether its work is to be kept.
+async fn execute(connection: &mut SqliteConnection, job: Job) -> (bool, Waiting) {
+    match job {
         Job::Commit { changes, at, answer } => {
-            let done = write_changes(&mut savepoint, &changes, at).await;
+            let done = write_changes(connection, &changes, at).await;
             settle(done, answer)
         }
         Job::Epoch { answer } => {
-            let done = next_epoch(&mut savepoint).await;
+            let done = next_epoch(connection).await;
             settle(done, answer)
         }
         Job::Put { document, answer } => {
-            let done = documents::put(&mut savepoint, document).await;
+            let done = documents::put(connection, document).await;
             settle(done, answer)
         }
         Job::Delete { kind, id, revision, answer } => {
-            let done = documents::delete(&mut savepoint, &kind, &id, revision).await;
+            let done = documents::delete(connection, &kind, &id, revision).await;
             settle(done, answer)
         }
         Job::IssueToken { token, answer } => {
-            let done = enrolment::issue(&mut savepoint, &token).await;
+            let done = enrolment::issue(connection, &token).await;
             settle(done, answer)
         }
         Job::Enrol { enrolled, answer } => {
-            let done = enrolment::consume(&mut savepoint, enrolled).await;
+            let done = enrolment::consume(connection, enrolled).await;
             settle(done, answer)
         }
-    };
-    if keep {
-        savepoint.commit().await?
-    } else {
-        savepoint.rollback().await?
     }
-    Ok(waiting)
 }
 
 fn settle<T: Send + 'static>(done: Result<T, StoreError>, answer: Answer<T>) -> (bool, Waiting) {
@@ -161,9 +202,7 @@ fn settle<T: Send + 'static>(done: Result<T, StoreError>, answer: Answer<T>) -> 
         let result = match (done, committed) {
             (Ok(value), Ok(())) => Ok(value),
             (Err(error), _) => Err(error),
-            (Ok(_), Err(error)) => {
-                Err(StoreError::Sql { doing: "committing", source: sqlx::Error::Protocol(error.to_string()) })
-            }
+            (Ok(_), Err(source)) => Err(StoreError::Commit { source }),
         };
         // The caller may have gone; what it asked for is done all the same.
         drop(answer.send(result));
