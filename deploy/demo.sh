@@ -50,10 +50,12 @@ at_exit() {
   if [ "$code" -ne 0 ]; then
     say ''
     say "demo: failed while $doing (exit code $code)"
-    if [ -s "$demo/hearth-up.log" ]; then
-      say "demo: the last lines of $demo/hearth-up.log:"
-      tail -n 15 "$demo/hearth-up.log" >&2
-    fi
+    for log in "$demo/hearth-up.log" "$data/hearth.log" "$data/agent/agent.log"; do
+      if [ -s "$log" ]; then
+        say "demo: the last lines of $log:"
+        tail -n 10 "$log" >&2
+      fi
+    done
     if [ -x "$hearth" ]; then
       say "demo: what this machine may lack:"
       "$hearth" doctor --data-dir "$data" >&2 || true
@@ -169,7 +171,8 @@ print(json.dumps({"sparkSubmit": {"entryPoint": os.environ["entry"],
     case $state in
       SUCCESS) break ;;
       FAILED | CANCELLED)
-        "$hearth" logs "$job" --stderr | tail -n 40 >&2 || true
+        "$hearth" logs "$job" | tail -n 20 >&2 || true
+        "$hearth" logs "$job" --stderr | tail -n 20 >&2 || true
         return 1
         ;;
     esac

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -118,9 +119,19 @@ class Hearth:
             "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_PAGER": "",
             "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
 
-    def tail(self, lines=40):
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
-        return "\n".join(text.splitlines()[-lines:])
+    def tail(self, lines=25):
+        """The last lines of what `hearth up` said, and of its own and its agent's log."""
+        parts = []
+        for log in (self.log, self.data_dir / "hearth.log", self.data_dir / "agent/agent.log"):
+            if log.exists():
+                parts += [f"{log.name}:", *log.read_text(errors="replace").splitlines()[-lines:]]
+        return "\n".join(parts)
+
+    def spark_jars(self):
+        """Class path of the bundle that the agent unpacked for the first job run."""
+        bundles = sorted(self.data_dir.glob("**/bundles/*/spark/jars"))
+        assert bundles, "no unpacked bundle"
+        return f"{bundles[0]}/*"
 
     def run(self, *words, check=True, timeout=300, **options):
         """The `hearth` command against this hearth."""
@@ -129,6 +140,16 @@ class Hearth:
         if check and done.returncode != 0:
             raise AssertionError(f"hearth {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
+
+
+def make_jar(home, name, path, text, classpath):
+    """Compiles one Java source file into `home/name.jar`."""
+    source, classes = home / name / path, home / f"{name}-classes"
+    source.parent.mkdir(parents=True)
+    source.write_text(textwrap.dedent(text))
+    subprocess.run(["javac", "--release", "17", "-cp", classpath, "-d", classes, source], check=True)
+    subprocess.run(["jar", "--create", "--file", home / f"{name}.jar", "-C", classes, "."], check=True)
+    return home / f"{name}.jar"
 
 
 class Jobs:

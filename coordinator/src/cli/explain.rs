@@ -59,7 +59,8 @@ fn explanation(run: &JobRun, progress: Option<&Progress>, logs: &str) -> Vec<Str
     }
     add("logs", logs.to_owned());
     let next = match run.state {
-        JobRunState::Failed => format!("hearth logs {} --stderr", run.job_run_id),
+        // Spark sends a Python script's traceback to standard output, and all else that failed to standard error.
+        JobRunState::Failed => format!("hearth logs {0}; hearth logs {0} --stderr", run.job_run_id),
         JobRunState::Success => format!("hearth logs {}", run.job_run_id),
         JobRunState::Running => format!("hearth logs {} --follow", run.job_run_id),
         JobRunState::Cancelled | JobRunState::Cancelling => return lines,
