@@ -175,13 +175,13 @@ fn the_drivers_process_gets_what_spark_cannot_give_it_later() {
 }
 
 #[test]
-fn dynamic_partition_overwrite_keeps_the_renaming_committer() {
+fn a_job_with_a_committer_of_its_own_keeps_it() {
     let protocol = "spark.sql.sources.commitProtocolClass";
-    assert!(Job::new("s3://b/job.py").launched().spark_conf.contains_key(protocol));
-    let dynamic =
+    let usual =
         Job::with("s3://b/job.py", "--conf spark.sql.sources.partitionOverwriteMode=dynamic").launched();
-    assert!(!dynamic.spark_conf.contains_key(protocol));
-    assert!(!dynamic.spark_conf.contains_key("spark.hadoop.fs.s3a.committer.name"));
+    assert_eq!(usual.spark_conf[protocol], "org.apache.spark.hearth.HearthCommitProtocol");
+    let own = Job::with("s3://b/job.py", "--conf spark.hadoop.fs.s3a.committer.name=directory").launched();
+    assert!(!own.spark_conf.contains_key(protocol));
 }
 
 #[test]

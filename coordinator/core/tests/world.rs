@@ -1,12 +1,14 @@
 //! Random histories of everything that can happen to the coordinator, with the promises checked after every step
 //! (design §5: P2, P3, P4, P8).
 
+#[path = "world_model/story.rs"]
+mod story;
 mod world_model;
 
 use hearth_types::WorkerSize;
 use proptest::prelude::*;
+use story::{Story, steps};
 use world_model::agent;
-use world_model::story::{Story, steps};
 
 proptest! {
     #[test]

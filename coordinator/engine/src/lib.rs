@@ -46,9 +46,11 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Reads the world from the store and starts deciding. Effects go to `effects`, those owed from before first.
+    /// Reads the world from the store, begins a term in contact with no agent, and starts deciding. Effects go to
+    /// `effects`, those owed from before first.
     pub async fn start(store: Store, effects: mpsc::Sender<Effect>) -> Result<Self, StoreError> {
-        let world = store.load_world().await?;
+        let mut world = store.load_world().await?;
+        turn::begin_term(&store, &mut world).await?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let (publish, snapshots) = watch::channel(Arc::new(world.clone()));
         tokio::spawn(turn::run(turn::Core { store, world, effects, publish }, queue));

@@ -6,15 +6,16 @@ use hearth_coordinator_core::command::{Change, Command, Decision, Effect, Refusa
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::schedule::schedule;
 use hearth_coordinator_core::world::World;
-use hearth_store::Store;
+use hearth_store::{Store, StoreError};
 use hearth_types::Timestamp;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// Commands decided in one turn at the most, so that none waits long for its answer.
 const BATCH: usize = 256;
-/// How long the engine waits after the store failed before it tries to read the world again.
+/// How long the engine waits after the store failed before it tries again by itself.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
 
 pub(crate) struct Core {
@@ -31,15 +32,33 @@ struct Answered {
 
 pub(crate) async fn run(mut core: Core, mut queue: mpsc::Receiver<Request>) {
     core.perform(owed_effects(&core.world)).await;
+    let mut rest = Duration::ZERO;
     loop {
         let deadline = core.world.next_deadline();
         let mut requests = Vec::new();
         tokio::select! {
             received = queue.recv_many(&mut requests, BATCH) => if received == 0 { return },
-            () = sleep_until(deadline) => {}
+            () = async { tokio::time::sleep(rest).await; sleep_until(deadline).await } => {}
         }
-        core.turn(requests).await;
+        rest = Duration::ZERO;
+        if let Err(error) = core.turn(requests).await {
+            if core.read_again(&mut queue, &error).await.is_break() {
+                return;
+            }
+            // What was due still is: without a rest a store that takes no writes would be asked without end.
+            rest = STORE_PAUSE;
+        }
     }
+}
+
+/// Begins a term: durably in contact with no agent, so that one that died with the coordinator is lost in time.
+pub(crate) async fn begin_term(store: &Store, world: &mut World) -> Result<(), StoreError> {
+    let at = now();
+    let begun = decide(world, Command::TermBegan, at).expect("a term is never refused");
+    if begun.changes.is_empty() {
+        return Ok(());
+    }
+    store.commit(begun.changes, at).await
 }
 
 /// Sleeps until a deadline by the wall clock, in steps, since that clock may jump; for ever without one.
@@ -55,7 +74,7 @@ async fn sleep_until(deadline: Option<Timestamp>) {
 }
 
 impl Core {
-    async fn turn(&mut self, requests: Vec<Request>) {
+    async fn turn(&mut self, requests: Vec<Request>) -> Result<(), Arc<StoreError>> {
         let at = now();
         let (mut changes, mut effects, mut answered) = (Vec::new(), Vec::new(), Vec::new());
         let mut keep = |decision: Decision| {
@@ -75,7 +94,7 @@ impl Core {
             let placed = decide(&mut self.world, Command::Place { plan, ids }, at).map(&mut keep);
             debug_assert!(placed.is_ok(), "a plan is carried out as far as it holds");
         }
-        self.settle(changes, effects, answered, at).await;
+        self.settle(changes, effects, answered, at).await
     }
 
     async fn settle(
@@ -84,18 +103,17 @@ impl Core {
         effects: Vec<Effect>,
         answered: Vec<Answered>,
         at: Timestamp,
-    ) {
+    ) -> Result<(), Arc<StoreError>> {
         if !changes.is_empty() {
-            log_transitions(&changes);
-            if let Err(error) = self.store.commit(changes, at).await {
+            if let Err(error) = self.store.commit(changes.clone(), at).await {
                 tracing::error!(error = %error, "decision not durable; reading the world again");
                 let error = Arc::new(error);
                 for Answered { answer, .. } in answered {
                     drop(answer.send(Err(EngineError::Store(error.clone()))));
                 }
-                self.read_again().await;
-                return;
+                return Err(error);
             }
+            log_transitions(&changes);
             self.publish.send_replace(Arc::new(self.world.clone()));
         }
         for Answered { answer, result } in answered {
@@ -103,6 +121,7 @@ impl Core {
             drop(answer.send(result.map_err(EngineError::Refused)));
         }
         self.perform(effects).await;
+        Ok(())
     }
 
     async fn perform(&self, effects: Vec<Effect>) {
@@ -113,18 +132,35 @@ impl Core {
         }
     }
 
-    /// The world in memory holds changes that the store does not: only the store's counts.
-    async fn read_again(&mut self) {
+    /// The world in memory holds changes that the store does not: only the store's counts. Until it can be read, whoever
+    /// asks is told of the failure. Breaks when nobody is left to ask.
+    async fn read_again(
+        &mut self,
+        queue: &mut mpsc::Receiver<Request>,
+        failure: &Arc<StoreError>,
+    ) -> ControlFlow<()> {
         loop {
             match self.store.load_world().await {
                 Ok(world) => {
                     self.world = world;
                     self.publish.send_replace(Arc::new(self.world.clone()));
-                    return;
+                    // The failed commit may have become durable all the same: then its effects are owed.
+                    self.perform(owed_effects(&self.world)).await;
+                    return ControlFlow::Continue(());
                 }
-                Err(error) => {
-                    tracing::error!(error = %error, "reading the world");
-                    tokio::time::sleep(STORE_PAUSE).await;
+                Err(error) => tracing::error!(error = %error, "reading the world"),
+            }
+            let pause = tokio::time::sleep(STORE_PAUSE);
+            tokio::pin!(pause);
+            loop {
+                tokio::select! {
+                    () = &mut pause => break,
+                    request = queue.recv() => match request {
+                        Some(Request { answer, .. }) => {
+                            drop(answer.send(Err(EngineError::Store(failure.clone()))));
+                        }
+                        None => return ControlFlow::Break(()),
+                    },
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! What the coordinator decided reads back as the world that it decided in, whatever happened (promises P1, P5).
 
+#[path = "../../core/tests/world_model/story.rs"]
+mod story;
 #[path = "../../core/tests/world_model/mod.rs"]
 mod world_model;
 
 use hearth_store::Store;
 use hearth_types::Timestamp;
 use proptest::prelude::*;
-use world_model::story::{Story, steps};
+use story::{Story, steps};
 
 /// Commits a whole history, each decision by itself, and reads the world back through a store opened anew.
 async fn replay(story: &Story) {

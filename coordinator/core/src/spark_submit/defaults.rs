@@ -47,11 +47,10 @@ const COMMITTER: [(&str, &str); 6] = [
         "spark.sql.parquet.output.committer.class",
         "org.apache.spark.internal.io.cloud.BindingParquetOutputCommitter",
     ),
-    ("spark.sql.sources.commitProtocolClass", "org.apache.spark.internal.io.cloud.PathOutputCommitProtocol"),
+    // Ours: Spark's cloud protocol, but for writes that replace only the partitions they touch.
+    ("spark.sql.sources.commitProtocolClass", "org.apache.spark.hearth.HearthCommitProtocol"),
 ];
 
-/// The setting that chooses which partitions an overwrite replaces.
-const OVERWRITE_MODE: &str = "spark.sql.sources.partitionOverwriteMode";
 /// The setting that bounds the number of executors.
 const MAXIMUM_EXECUTORS: &str = "spark.dynamicAllocation.maxExecutors";
 
@@ -87,14 +86,13 @@ pub fn for_release(
 
 /// Whether the object-store committer can be the default for a job with these settings.
 ///
-/// Not with dynamic partition overwrite: Spark's cloud commit protocol refuses that with Hadoop 3.3. Nor when the job
-/// sets any of the committer's settings to something else: with Spark's own commit protocol the magic committer would
-/// write straight into the destination, so a mixture loses data. In both cases none of the settings is given,
-/// which leaves Spark's and Hadoop's own (renaming) committers.
+/// Not when the job sets any of the committer's settings to something else: with Spark's own commit protocol the magic
+/// committer would write straight into the destination, so a mixture loses data. Then none of the settings is given,
+/// which leaves Spark's and Hadoop's own (renaming) committers. Writes with dynamic partition overwrite, which a job
+/// chooses at run time, are told apart by the commit protocol itself.
 pub fn committer_applies(chosen: &BTreeMap<String, String>) -> bool {
-    let dynamic = chosen.get(OVERWRITE_MODE).is_some_and(|mode| mode.eq_ignore_ascii_case("dynamic"));
     let own = COMMITTER.iter().any(|(key, ours)| chosen.get(*key).is_some_and(|theirs| theirs != ours));
-    !dynamic && !own
+    !own
 }
 
 /// Whether `label` is an EMR release up to 6.9 (guide:2910).
@@ -161,8 +159,7 @@ mod tests {
     fn the_committer_is_given_whole_or_not_at_all() {
         for (pairs, applies) in [
             (&[][..], true),
-            (&[(OVERWRITE_MODE, "static")], true),
-            (&[(OVERWRITE_MODE, "DYNAMIC")], false),
+            (&[("spark.sql.sources.partitionOverwriteMode", "dynamic")], true),
             (&[("spark.sql.sources.commitProtocolClass", "my.Own")], false),
             (&[("spark.hadoop.fs.s3a.committer.name", "directory")], false),
             (&[("spark.hadoop.fs.s3a.committer.name", "magic")], true),

@@ -3,8 +3,6 @@
 
 #![allow(dead_code)] // Each test file that includes this uses a part of it.
 
-pub(crate) mod story;
-
 use hearth_coordinator_core::agent::{Agent, Contact};
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{

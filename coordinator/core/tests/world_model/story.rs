@@ -1,6 +1,6 @@
 //! Random histories: every kind of step, and how it is told to the cluster.
 
-use super::{
+use crate::world_model::{
     Cluster, Host, agent, application, application_id, create, ready, release_label, run_id, spec, start,
     token,
 };
