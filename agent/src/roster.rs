@@ -209,6 +209,7 @@ impl Roster {
     async fn order(&mut self, order: to_agent::Message) {
         match order {
             to_agent::Message::StartWorker(order) => self.start(order).await,
+            to_agent::Message::RunWorker(order) => self.run_worker(order).await,
             to_agent::Message::StopWorker(order) => self.stop(&order).await,
             to_agent::Message::ForgetWorker(order) => self.forget(&order),
             to_agent::Message::ExecutorNews(news) => self.news(news),
@@ -310,6 +311,20 @@ impl Roster {
             if held.job_run == *job_run && self.fence.is_outdated(job_run, held.launch) {
                 tracing::warn!(worker_id = %worker, job_run_id = %job_run, "a newer launch ends a worker");
                 command(worker, held, Command::Stop(Stop { grace_ms: 0, cause: AgentCause::Outdated }));
+            }
+        }
+    }
+
+    async fn run_worker(&mut self, order: v1::RunWorker) {
+        if !self.admits(order.epoch).await {
+            return;
+        }
+        match self.find(&order.worker_id) {
+            Some((worker, held)) if launch_of(order.launch) == Some(held.launch) => {
+                command(worker, held, Command::Run(Box::new(order)));
+            }
+            Some(_) | None => {
+                tracing::debug!(worker_id = order.worker_id, "order to run for a worker that is not here")
             }
         }
     }

@@ -34,6 +34,9 @@ pub(crate) struct Spec {
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) secret: String,
     pub(crate) logs: Logs,
+    /// Whether its JVM waits to be told arguments, properties and environment.
+    #[serde(default)]
+    pub(crate) is_deferred: bool,
     /// The token by which the credentials endpoint knows the worker.
     pub(crate) credentials_token: String,
 }
@@ -104,7 +107,19 @@ impl Spec {
                 managed_uri: logs.managed_uri,
                 event_log_uris: logs.event_log_uris,
             },
+            is_deferred: order.deferred,
             credentials_token,
+        })
+    }
+
+    /// The spec of a deferred worker that now is told what to run; `None` for one that knows already.
+    pub(crate) fn with_run(&self, order: v1::RunWorker) -> Option<Self> {
+        self.is_deferred.then(|| Self {
+            args: order.args,
+            properties: order.properties.into_iter().collect(),
+            environment: order.environment.into_iter().collect(),
+            is_deferred: false,
+            ..self.clone()
         })
     }
 

@@ -126,6 +126,79 @@ async fn a_stopped_driver_may_end_by_itself_and_an_executor_is_killed_at_once() 
     world.forget("w2").await;
 }
 
+/// An executor that waits to be told what to run.
+fn waiting(world: &World, worker: &str) -> v1::StartWorker {
+    v1::StartWorker {
+        kind: v1::WorkerKind::SparkExecutor.into(),
+        executor_id: "7".into(),
+        deferred: true,
+        ..world.driver(worker, 1, &[])
+    }
+}
+
+fn run_worker(worker: &str, launch: u32, args: &[&str]) -> to_agent::Message {
+    to_agent::Message::RunWorker(v1::RunWorker {
+        epoch: 5,
+        worker_id: worker.into(),
+        launch: Some(v1::Launch { attempt: 1, launch }),
+        args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+        ..Default::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_executor_runs_what_it_is_told_later_and_only_once() {
+    let mut world = attached().await;
+    world.coordinator.order(run_worker("w0", 1, &["exit", "9"])).await;
+    world.start(waiting(&world, "w1")).await;
+    world.coordinator.running("w1").await;
+    world.coordinator.order(run_worker("w1", 2, &["exit", "8"])).await;
+    world.log_says("JVM is up").await;
+    assert_eq!(world.stdout("w1"), "");
+    world.coordinator.order(run_worker("w1", 1, &["wait", "{hearth:host}", "{{EXECUTOR_ID}}"])).await;
+    world.log_says("JVM has begun its job").await;
+    world.coordinator.order(run_worker("w1", 1, &["exit", "7"])).await;
+    // What was written down is what it was told first, also for a later agent.
+    world.kill_agent();
+    world.start_agent();
+    world.coordinator.hello().await;
+    world.coordinator.order(run_worker("w1", 1, &["exit", "6"])).await;
+    world.stop("w1", 1, 0).await;
+    let ended = world.coordinator.ended("w1").await;
+    assert_eq!((ended.signal, ended.agent_cause.as_str()), (Some(9), "stopped"));
+    let stdout = world.stdout("w1");
+    assert!(stdout.starts_with("args ['wait', '127.0.0.1', '7']"), "{stdout}");
+    assert_eq!(stdout.matches("args").count(), 1);
+    assert!(!world.worker_dir("w0").exists());
+    world.forget("w1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_waiting_executor_outlives_its_agent_and_may_be_told_before_it_is_up() {
+    let mut world = attached().await;
+    world.start(waiting(&world, "w1")).await;
+    world.coordinator.running("w1").await;
+    world.log_says("JVM is up").await;
+    world.kill_agent();
+    world.start_agent();
+    world.coordinator.hello().await;
+    world.coordinator.order(run_worker("w1", 1, &["exit", "3"])).await;
+    assert_eq!(world.coordinator.ended("w1").await.exit_code, Some(3));
+
+    world.start(waiting(&world, "w2")).await;
+    world.coordinator.order(run_worker("w2", 1, &["exit", "4"])).await;
+    assert_eq!(world.coordinator.ended("w2").await.exit_code, Some(4));
+
+    world.start(waiting(&world, "w3")).await;
+    world.coordinator.running("w3").await;
+    world.stop("w3", 1, 20_000).await;
+    let ended = world.coordinator.ended("w3").await;
+    assert_eq!((ended.signal, ended.agent_cause.as_str()), (Some(9), "stopped"));
+    for worker in ["w1", "w2", "w3"] {
+        world.forget(worker).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_launch_ends_the_older_and_old_senders_are_not_heard() {
     let mut world = attached().await;

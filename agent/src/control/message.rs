@@ -13,7 +13,7 @@ pub(crate) const PROTOCOL: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Order {
-    /// What the JVM is to be; always the first message of a session.
+    /// What the JVM is to be; comes once, before any other.
     Run(RunOrder),
     /// An executor of this driver was started.
     ExecutorLaunched { id: String, host: String },

@@ -8,7 +8,8 @@ use std::collections::VecDeque;
 #[derive(Debug)]
 pub(super) struct Protocol {
     worker_id: String,
-    run: RunOrder,
+    /// `None` for as long as the coordinator has not said what the worker is to run.
+    run: Option<RunOrder>,
     session: Option<String>,
     /// The highest number received in this session.
     last_received: u64,
@@ -46,8 +47,8 @@ pub(super) enum Received {
 }
 
 impl Protocol {
-    /// `run` is what a JVM that has received nothing yet is told first.
-    pub(super) fn new(worker_id: String, run: RunOrder) -> Self {
+    /// `run` is what a JVM that has received nothing yet is told first; see [`Protocol::run`] where it follows later.
+    pub(super) fn new(worker_id: String, run: Option<RunOrder>) -> Self {
         Self {
             worker_id,
             run,
@@ -78,10 +79,11 @@ impl Protocol {
         } else {
             self.begin_session(hello);
         }
-        if hello.last_received == 0
+        if let Some(run) = &self.run
+            && hello.last_received == 0
             && !self.unacknowledged.iter().any(|one| matches!(one.order, Order::Run(_)))
         {
-            self.unacknowledged.push_front(Numbered { order: Order::Run(self.run.clone()), seq: 0 });
+            self.unacknowledged.push_front(Numbered { order: Order::Run(run.clone()), seq: 0 });
             self.number_from(1);
         }
         let welcome = line(&Answer::Welcome { protocol: PROTOCOL, last_received: self.last_received });
@@ -101,6 +103,16 @@ impl Protocol {
             self.last_numbered += 1;
             one.seq = self.last_numbered;
         }
+    }
+
+    /// Says what the worker is to run, once; answers the line to be sent if there is a connection. A JVM that has not
+    /// connected yet is told when it does.
+    pub(super) fn run(&mut self, run: RunOrder) -> Option<String> {
+        if self.run.is_some() {
+            return None;
+        }
+        self.run = Some(run.clone());
+        self.session.is_some().then(|| self.push(Order::Run(run)))
     }
 
     /// Adds an order; answers its line, to be sent if there is a connection.
@@ -162,16 +174,19 @@ mod tests {
     use super::*;
     use crate::control::message::parse;
 
-    fn protocol() -> Protocol {
-        let run = RunOrder {
+    fn run() -> RunOrder {
+        RunOrder {
             kind: "spark-driver",
             args: vec![],
             properties: Default::default(),
             env: Default::default(),
             secret: "s".into(),
             unpack: vec![],
-        };
-        Protocol::new("w1".into(), run)
+        }
+    }
+
+    fn protocol() -> Protocol {
+        Protocol::new("w1".into(), Some(run()))
     }
 
     fn hello(session: &str, last_received: u64) -> Hello {
@@ -209,6 +224,23 @@ mod tests {
         assert_eq!(summary(&lines), pairs(&[("welcome", 0), ("run", 1), ("cancel", 2)]));
         let lines = protocol.greet(&hello("s", 1)).unwrap();
         assert_eq!(summary(&lines), pairs(&[("welcome", 0), ("cancel", 2)]));
+    }
+
+    #[test]
+    fn a_waiting_jvm_is_told_to_run_once_whenever_the_order_comes() {
+        let mut early = Protocol::new("w1".into(), None);
+        assert_eq!(early.run(run()), None);
+        let lines = early.greet(&hello("s", 0)).unwrap();
+        assert_eq!(summary(&lines), pairs(&[("welcome", 0), ("run", 1)]));
+        assert_eq!(early.run(run()), None);
+
+        let mut late = Protocol::new("w1".into(), None);
+        assert_eq!(summary(&late.greet(&hello("s", 0)).unwrap()), pairs(&[("welcome", 0)]));
+        assert_eq!(summary(&[late.run(run()).unwrap()]), pairs(&[("run", 1)]));
+        assert_eq!(late.run(run()), None);
+        // The connection broke before the JVM had it, and then again after.
+        assert_eq!(summary(&late.greet(&hello("s", 0)).unwrap()), pairs(&[("welcome", 0), ("run", 1)]));
+        assert_eq!(summary(&late.greet(&hello("s", 1)).unwrap()), pairs(&[("welcome", 0)]));
     }
 
     #[test]

@@ -43,8 +43,8 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    /// Serves `listener` for the worker, whose processes run as `uid`.
-    pub(crate) fn start(listener: UnixListener, worker: &WorkerId, uid: u32, run: RunOrder) -> Self {
+    /// Serves `listener` for the worker, whose processes run as `uid`. Without `run`, its JVM waits for [`Order::Run`].
+    pub(crate) fn start(listener: UnixListener, worker: &WorkerId, uid: u32, run: Option<RunOrder>) -> Self {
         let (orders, from_worker) = mpsc::channel(ORDERS);
         let (to_worker, reports) = mpsc::channel(REPORTS);
         let protocol = Protocol::new(worker.to_string(), run);
@@ -206,8 +206,13 @@ impl Server {
             tracing::warn!(worker_id = %self.worker, "JVM acknowledges nothing, an order is dropped");
             return;
         }
-        let line = self.protocol.push(order);
-        self.write(&line).await;
+        let line = match order {
+            Order::Run(run) => self.protocol.run(run),
+            order => Some(self.protocol.push(order)),
+        };
+        if let Some(line) = line {
+            self.write(&line).await;
+        }
     }
 
     async fn write(&mut self, line: &str) {
@@ -299,7 +304,7 @@ mod tests {
             unpack: vec![],
         };
         let uid = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap());
-        let control = Control::start(listener, &"w1".parse().unwrap(), uid, run);
+        let control = Control::start(listener, &"w1".parse().unwrap(), uid, Some(run));
         Setting { path: directory.path().join("control.sock"), _directory: directory, control }
     }
 

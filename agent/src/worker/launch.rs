@@ -109,15 +109,18 @@ impl Layout {
         })
     }
 
-    /// The first order of the worker's JVM.
-    pub(crate) fn run_order(&self, host: &Host, spec: &Spec) -> RunOrder {
+    /// What the worker's JVM is to run; `None` while that is not known.
+    pub(crate) fn run_order(&self, host: &Host, spec: &Spec) -> Option<RunOrder> {
+        if spec.is_deferred {
+            return None;
+        }
         let service = host.service.borrow().url.clone();
         let placeholders = self.placeholders(host, &service);
         let fill = |text: &String| self.filled(&placeholders, spec, text);
         let fill_values = |map: &std::collections::BTreeMap<String, String>| {
             map.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
         };
-        RunOrder {
+        Some(RunOrder {
             kind: match spec.kind {
                 WorkerKind::SparkDriver => "spark-driver",
                 WorkerKind::SparkExecutor => "spark-executor",
@@ -127,7 +130,7 @@ impl Layout {
             env: fill_values(&spec.environment),
             secret: spec.secret.clone(),
             unpack: Vec::new(),
-        }
+        })
     }
 
     fn placeholders(&self, host: &Host, service: &str) -> Placeholders {

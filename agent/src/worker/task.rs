@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::outbox::About;
 use crate::roster::RosterHandle;
 use crate::shipping::Shipping;
-use crate::spec::{STATE_FILE, Spec, State};
+use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use hearth_agent_core::life::{Adoption, AgentCause, Deed, Event, Life, Outcome, Phase, Step, Stop};
 use hearth_agent_core::view::Isolation;
@@ -17,6 +17,7 @@ use hearth_credentials::{Credentials, WorkerToken};
 use hearth_processes::{
     End, Exit, Identity, KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt,
 };
+use hearth_proto::v1;
 use hearth_telemetry::error_chain;
 use hearth_types::WorkerKind;
 use std::sync::Arc;
@@ -34,8 +35,9 @@ const FETCH_TRIES: usize = 12;
 const MIB: u64 = 1 << 20;
 
 /// What a worker's task is told.
-#[derive(Debug)]
 pub(crate) enum Command {
+    /// What a worker whose JVM waits is to run.
+    Run(Box<v1::RunWorker>),
     /// Bring about its end.
     Stop(Stop),
     /// The coordinator has recorded its end.
@@ -56,6 +58,8 @@ pub(crate) struct WorkerTask {
     commands: mpsc::Receiver<Command>,
     roster: RosterHandle,
     control: Option<Control>,
+    /// Since the worker was attached to.
+    layout: Option<Arc<Layout>>,
     keeper: Option<KeeperHandle>,
     shipping: Option<Shipping>,
 }
@@ -84,6 +88,7 @@ impl WorkerTask {
             commands,
             roster,
             control: None,
+            layout: None,
             keeper: None,
             shipping: None,
         }
@@ -306,13 +311,15 @@ impl WorkerTask {
     }
 
     /// Provides what the worker needs while it runs: control channel, credentials, shipping of its logs.
-    async fn attach(&mut self) -> Result<Layout, String> {
+    async fn attach(&mut self) -> Result<Arc<Layout>, String> {
         let (host, spec, dir, uid) = (self.host.clone(), self.spec.clone(), self.dir.clone(), self.state.uid);
         let owner = uid.unwrap_or_else(own_uid);
         let layout = {
             let (host, spec, dir) = (host.clone(), spec.clone(), dir.clone());
             blocking(move || Ok::<_, std::convert::Infallible>(Layout::new(&host, &spec, &dir))).await?
         };
+        let layout = Arc::new(layout);
+        self.layout = Some(layout.clone());
         let run = dir.run();
         // Registering a socket with the runtime must happen on it; the calls themselves are quick.
         let listener =
@@ -473,6 +480,7 @@ impl WorkerTask {
 
     async fn obey(&mut self, command: Command) {
         match command {
+            Command::Run(order) => self.be_told_to_run(*order).await,
             Command::Stop(stop) => self.tell(Event::StopOrdered(stop)).await,
             Command::Forget => self.tell(Event::ForgetOrdered).await,
             Command::Tell(order) => {
@@ -480,6 +488,26 @@ impl WorkerTask {
                     control.order(&self.spec.worker_id, order);
                 }
             }
+        }
+    }
+
+    /// Lets a JVM that waits begin. What it is to run is on disk first, so that a restarted agent can say it again.
+    async fn be_told_to_run(&mut self, order: v1::RunWorker) {
+        match self.state.life.phase {
+            Phase::Preparing { .. } | Phase::Launching | Phase::Running { .. } => {}
+            Phase::Ended { .. } | Phase::Reporting { .. } | Phase::Removing | Phase::Removed => return,
+        }
+        let Some(spec) = self.spec.with_run(order) else { return };
+        while let Err(error) = durable::write(self.dir.path(), SPEC_FILE, &spec).await {
+            tracing::error!(worker_id = %spec.worker_id, %error, "writing a worker's order failed");
+            sleep(RETRY).await;
+        }
+        tracing::debug!(worker_id = %spec.worker_id, "worker is told what to run");
+        self.spec = Arc::new(spec);
+        if let (Some(control), Some(layout)) = (&self.control, &self.layout)
+            && let Some(run) = layout.run_order(&self.host, &self.spec)
+        {
+            control.order(&self.spec.worker_id, Order::Run(run));
         }
     }
 

@@ -328,6 +328,17 @@ impl World {
             .collect()
     }
 
+    /// Waits until the agent has logged something.
+    pub(crate) async fn log_says(&self, text: &str) {
+        let log = self.root.path().join("log");
+        let said = async {
+            while !std::fs::read_to_string(&log).unwrap_or_default().contains(text) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, said).await.expect("logged in time");
+    }
+
     /// What a worker has written to standard output so far.
     pub(crate) fn stdout(&self, worker: &str) -> String {
         std::fs::read_to_string(self.worker_dir(worker).join("logs/stdout")).unwrap_or_default()

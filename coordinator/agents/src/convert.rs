@@ -63,6 +63,13 @@ pub(crate) fn report(report: v1::WorkerReport) -> Result<Report, Malformed> {
 }
 
 fn exit(ended: v1::Ended) -> Exit {
+    // Neither the job nor the engine is to blame for what host and agent did.
+    let host_fault = match ended.agent_cause.as_str() {
+        "no-launch" => Some(format!("the host could not start it: {}", ended.launch_error)),
+        "lost" => Some("the host lost its process".to_owned()),
+        "outdated" => Some("its host held an outdated launch".to_owned()),
+        _ => None,
+    };
     Exit {
         code: ended.exit_code,
         signal: ended.signal,
@@ -71,7 +78,7 @@ fn exit(ended: v1::Ended) -> Exit {
         error_class: ended.error_class,
         error_message: ended.error_message,
         log_failures: ended.log_failures,
-        host_fault: None,
+        host_fault,
     }
 }
 

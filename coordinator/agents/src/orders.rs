@@ -84,16 +84,41 @@ pub(crate) fn start_worker(
             message.set_kind(v1::WorkerKind::SparkExecutor);
             message.heap_mib = *heap_mib;
             message.executor_id = executor.to_string();
-            message.java_options.clone_from(&process.java_options);
             message.environment = process.environment.clone().into_iter().collect();
-            if let Some(app) = &order.app {
-                message.args = executor_args(app, *executor, *profile, *cores);
-                message.properties = app.executor_properties.clone().into_iter().collect();
-                message.environment.extend(app.executor_env.clone());
+            match &order.app {
+                Some(app) => {
+                    message.java_options.clone_from(&app.executor_java_opts);
+                    message.args = executor_args(app, *executor, *profile, *cores);
+                    message.properties = app.executor_properties.clone().into_iter().collect();
+                    message.environment.extend(app.executor_env.clone());
+                }
+                None => message.deferred = true,
             }
         }
     }
     message
+}
+
+/// The message that tells a deferred executor where its driver listens; nothing for a driver, or before it registered.
+pub(crate) fn run_worker(order: &StartOrder, epoch: Epoch) -> Option<v1::RunWorker> {
+    let worker = &order.worker;
+    let app = order.app.as_ref()?;
+    let Role::Executor { executor, profile, cores, .. } = &worker.role else { return None };
+    Some(v1::RunWorker {
+        epoch: epoch.0,
+        worker_id: worker.id.to_string(),
+        launch: Some(to_launch(worker.launch)),
+        args: executor_args(app, *executor, *profile, *cores),
+        properties: app.executor_properties.clone().into_iter().collect(),
+        environment: order
+            .spec
+            .executor
+            .environment
+            .iter()
+            .chain(&app.executor_env)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect(),
+    })
 }
 
 /// The arguments of Spark's `CoarseGrainedExecutorBackend`.

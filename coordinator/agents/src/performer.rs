@@ -2,7 +2,7 @@
 //! again when it attaches.
 
 use crate::convert::{to_launch, to_news};
-use crate::orders::start_worker;
+use crate::orders::{run_worker, start_worker};
 use crate::sessions::Sessions;
 use crate::supplies::Supplies;
 use hearth_coordinator_core::command::{Effect, StartOrder};
@@ -22,7 +22,12 @@ pub async fn perform_effects(
 ) {
     while let Some(effect) = effects.recv().await {
         match effect {
-            Effect::Start(order) | Effect::Run(order) => start(&order, epoch, &sessions, &*supplies).await,
+            Effect::Start(order) => start(&order, epoch, &sessions, &*supplies).await,
+            Effect::Run(order) => {
+                if let Some(message) = run_worker(&order, epoch) {
+                    sessions.send(&order.worker.agent, Message::RunWorker(message));
+                }
+            }
             Effect::Stop { agent, worker, launch, grace } => sessions.send(
                 &agent,
                 Message::StopWorker(v1::StopWorker {

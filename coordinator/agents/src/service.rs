@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 /// How long an agent may take to say hello.
@@ -172,18 +171,19 @@ impl AgentService {
         mut messages: Streaming<FromAgent>,
         outbox: mpsc::Sender<Result<ToAgent, Status>>,
     ) {
-        let closed = CancellationToken::new();
         // Queued before anybody else can send to this stream, so that it comes first.
         if outbox.try_send(Ok(ToAgent { message: Some(Message::Welcome(self.welcome(&agent))) })).is_err() {
             return;
         }
-        let number = self.sessions.open(&agent, outbox.clone(), closed.clone());
+        let place = self.sessions.open(&agent, outbox.clone());
+        // Otherwise the word that the former stream is closed could come after the word that this one is open.
+        place.former_over.cancelled().await;
         tracing::info!(agent_id = %agent, version = hello.version, workers = hello.workers.len(), "agent attached");
         let reason = tokio::select! {
             ended = self.converse(&agent, hello, &mut messages, &outbox) => ended,
-            () = closed.cancelled() => "replaced or cut off".to_owned(),
+            () = place.closed.cancelled() => "replaced or cut off".to_owned(),
         };
-        if self.sessions.close(&agent, number) {
+        if self.sessions.close(&agent, &place) {
             tracing::warn!(agent_id = %agent, reason, "agent detached");
             self.tell(Command::AgentDetached(agent)).await;
         }
@@ -252,7 +252,15 @@ impl AgentService {
     async fn driver_said(&self, agent: &AgentId, message: v1::DriverMessage) -> Result<(), Malformed> {
         let worker = WorkerId::new(message.worker_id)?;
         let launch = convert::launch(message.launch)?;
-        match convert::said(message.message.ok_or(Malformed::Missing("driver message"))?)? {
+        let said = match convert::said(message.message.ok_or(Malformed::Missing("driver message"))?) {
+            Ok(said) => said,
+            // It comes from a user's JVM: nonsense in it must not cut off the host.
+            Err(error) => {
+                tracing::warn!(agent_id = %agent, worker_id = %worker, error = %error, "a driver's message is not understood");
+                return Ok(());
+            }
+        };
+        match said {
             Said::Word(word) => {
                 self.tell(Command::DriverSaid { agent: agent.clone(), worker, launch, word }).await;
             }

@@ -110,7 +110,7 @@ pub(super) fn run_spec(
         release: basis.release.clone(),
         architecture: basis.application.architecture.unwrap_or_default(),
         executor_disk_gib: launch.executor.worker.disk_gib,
-        initial_executors: 0,
+        initial_executors: initial_executors(&launch.spark_conf),
         executor_cores: u32::try_from(launch.executor.cores).unwrap_or(u32::MAX),
         driver,
         executor,
@@ -125,6 +125,28 @@ pub(super) fn run_spec(
         timeout: timeout(request),
         max_attempts: request.retry_policy.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(1).max(1),
     })
+}
+
+/// Executors prepared beside the driver, at the most: more would only take the driver's processors while it starts.
+const MOST_PREPARED: u32 = 4;
+
+/// How many executors Spark asks for as soon as it is up. None are prepared where their JVM's options are the job's own.
+fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
+    let options = ["spark.executor.extraJavaOptions", "spark.executor.defaultJavaOptions", "spark.executor.extraClassPath"];
+    if options.iter().any(|key| conf.get(*key).is_some_and(|value| !value.is_empty())) {
+        return 0;
+    }
+    let count = |key: &str| conf.get(key).and_then(|value| value.parse::<u32>().ok());
+    let dynamic = conf.get("spark.dynamicAllocation.enabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let instances = count("spark.executor.instances").unwrap_or(0);
+    let wanted = if dynamic {
+        let least = count("spark.dynamicAllocation.minExecutors").unwrap_or(0);
+        let initial = count("spark.dynamicAllocation.initialExecutors").unwrap_or(0);
+        instances.max(least).max(initial).min(count("spark.dynamicAllocation.maxExecutors").unwrap_or(u32::MAX))
+    } else {
+        instances
+    };
+    wanted.min(MOST_PREPARED)
 }
 
 /// No limit for 0 and for streaming jobs without one.
