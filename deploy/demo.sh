@@ -99,18 +99,23 @@ export AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_PAGER
 export NO_PROXY=127.0.0.1 no_proxy=127.0.0.1
 bucket=s3://$HEARTH_BUCKET/demo
 
-# gather FILE: real text that is on this system, at least $bytes_wanted of it, repeated if there is less.
+# gather FILE: real text that is on this system, at least $bytes_wanted of it: repeated if there is less, cut at a line if
+# there is more.
 gather() {
   local text=$1 once bytes
   {
-    find /usr/share/common-licenses /usr/share/perl/*/pod /usr/share/doc -type f \
-      \( -path '/usr/share/common-licenses/*' -o -name copyright -o -name '*.txt' -o -name 'README*' -o -name '*.md' -o -name '*.pod' \) \
+    find /usr/share/common-licenses -type f -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r cat
+    find /usr/share/doc /usr/share/perl -type f \( -name copyright -o -name '*.txt' -o -name 'README*' -o -name '*.pod' \) \
       -size -2000k -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r cat
-    find /usr/share/doc /usr/share/man -type f \( -name 'changelog*.gz' -o -name 'NEWS*.gz' -o -path '/usr/share/man/man*/*.gz' \) \
-      -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r gzip -dcq
+    # Manual pages without their mark-up's own lines.
+    find /usr/share/man/man* -type f -name '*.gz' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r gzip -dcq | sed "/^[.']/d"
+    find /usr/share/doc -type f -name 'changelog*.gz' -print0 2>/dev/null | LC_ALL=C sort -z | xargs -0 -r gzip -dcq
     # This project's own texts, for systems that were stripped of theirs.
     cat LICENSE README.md docs/*.md
-  } | tr -d '\000' | "$python" -c 'import sys; sys.stdout.buffer.write(sys.stdin.buffer.read().decode("utf-8", "ignore").encode())' >"$text.once"
+  } | "$python" -c '
+import sys
+text = sys.stdin.buffer.read().replace(b"\0", b"").decode("utf-8", "ignore").encode()
+sys.stdout.buffer.write(text[: text.find(b"\n", int(sys.argv[1]))])' "$bytes_wanted" >"$text.once"
   once=$(wc -c <"$text.once")
   : >"$text"
   bytes=0
@@ -121,8 +126,9 @@ gather() {
     bytes=$((bytes + once + 1))
   done
   rm "$text.once"
-  say "demo: $((once / 1048576)) MiB of licences, copyright notices, changelogs, manual pages and documentation of this system,"
-  say "demo: repeated to $((bytes / 1048576)) MiB: $(wc -l <"$text") lines in $text"
+  say "demo: $((once / 1048576)) MiB of licences, copyright notices, documentation, manual pages and changelogs of this system"
+  [ "$((once + 1))" -ge "$bytes" ] || say "demo: taken as often as it takes to have $((bytes / 1048576)) MiB"
+  say "demo: $(wc -l <"$text") lines"
 }
 
 headline 'gathering real text'
@@ -163,7 +169,7 @@ print(json.dumps({"sparkSubmit": {"entryPoint": os.environ["entry"],
     --configuration-overrides "{\"monitoringConfiguration\":{\"s3MonitoringConfiguration\":{\"logUri\":\"$bucket/logs\"}}}")
   say "job run $job; its workers are small: driver and executor have 1 core and 2 GB each"
   while :; do
-    read -r state details < <(field '[state, stateDetails]' | tr '\t\n' '  ')
+    IFS=$'\t' read -r state details < <(field '[state, stateDetails]')
     if [ "$told" != "$state $details" ]; then
       printf '%4d s  %-10s %s\n' $((SECONDS - begun)) "$state" "$details" >&2
       told="$state $details"
@@ -230,7 +236,7 @@ else
   headline 'stopping everything'
   "$aws" emr-serverless stop-application --application-id "$application"
   stop_hearth
-  say 'look around yourself with: deploy/demo.sh --keep'
+  say "start it again with: hearth up --data-dir $data; free its disk with: rm -r $demo"
 fi
 say ''
 say "demo: SUCCESS after $((SECONDS - begun)) s"
