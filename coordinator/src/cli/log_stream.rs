@@ -89,67 +89,80 @@ impl Stream {
     }
 }
 
+/// How much of a log was given already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Cursor {
+    /// Whole archived parts.
+    archived: usize,
+    /// Bytes of the part after them.
+    given: usize,
+}
+
+impl Cursor {
+    /// What is new in the next archived part, which ends there.
+    fn archived<'text>(&mut self, part: &'text [u8]) -> &'text [u8] {
+        let fresh = part.get(self.given..).unwrap_or_default();
+        *self = Self { archived: self.archived + 1, given: 0 };
+        fresh
+    }
+
+    /// What is new in the current part. `None` if it is shorter than it was: it was archived since we looked there, and is
+    /// found there the next time.
+    fn current<'text>(&mut self, part: &'text [u8]) -> Option<&'text [u8]> {
+        let fresh = part.get(self.given..)?;
+        self.given = part.len();
+        Some(fresh)
+    }
+}
+
 /// Reads one log from its beginning, more at every call.
 #[derive(Debug)]
-pub(super) struct LogReader {
+pub(crate) struct LogReader {
     objects: Objects,
     place: LogPlace,
     folder: String,
     stream: Stream,
-    /// Archived parts that were given already.
-    archived: usize,
-    /// Bytes of the current part that were given already.
-    given: usize,
+    cursor: Cursor,
     /// Tag of the current part when it was last read.
     tag: Option<String>,
-    seen: bool,
+    is_there: bool,
 }
 
 impl LogReader {
     /// A reader at the beginning of the log.
-    pub(super) fn new(objects: Objects, place: LogPlace, writer: Writer, stream: Stream) -> Self {
+    pub(crate) fn new(objects: Objects, place: LogPlace, writer: Writer, stream: Stream) -> Self {
         let folder = place.folder(writer);
-        Self { objects, place, folder, stream, archived: 0, given: 0, tag: None, seen: false }
+        Self { objects, place, folder, stream, cursor: Cursor::default(), tag: None, is_there: false }
     }
 
     /// Whether any part of the log was there.
-    pub(super) fn has_seen_any(&self) -> bool {
-        self.seen
+    pub(crate) fn is_there(&self) -> bool {
+        self.is_there
     }
 
     /// Where the current part is or will be.
-    pub(super) fn uri(&self) -> String {
+    pub(crate) fn uri(&self) -> String {
         format!("s3://{}/{}{}.gz", self.place.bucket, self.folder, self.stream.name())
     }
 
     /// What came since the last call.
-    pub(super) async fn more(&mut self) -> Result<Vec<u8>, CliError> {
+    pub(crate) async fn more(&mut self) -> Result<Vec<u8>, CliError> {
         let mut text = Vec::new();
-        for key in self.archived_keys().await?.into_iter().skip(self.archived) {
+        for key in self.archived_keys().await?.into_iter().skip(self.cursor.archived) {
             if let Fetched::Object { bytes, .. } = self.objects.get(&self.place.bucket, &key, None).await? {
-                self.give(&decoded(&bytes), &mut text);
-                self.archived += 1;
-                (self.given, self.tag) = (0, None);
+                text.extend_from_slice(self.cursor.archived(&decoded(&bytes)));
+                (self.tag, self.is_there) = (None, true);
             }
         }
         let key = format!("{}{}.gz", self.folder, self.stream.name());
-        if let Fetched::Object { bytes, tag } =
-            self.objects.get(&self.place.bucket, &key, self.tag.as_deref()).await?
+        let fetched = self.objects.get(&self.place.bucket, &key, self.tag.as_deref()).await?;
+        if let Fetched::Object { bytes, tag } = fetched
+            && let Some(fresh) = self.cursor.current(&decoded(&bytes))
         {
-            let current = decoded(&bytes);
-            // Shorter than before: it was archived since we looked there, and the next call finds it.
-            if current.len() >= self.given {
-                self.give(&current, &mut text);
-                self.given = current.len();
-                self.tag = tag;
-            }
+            text.extend_from_slice(fresh);
+            (self.tag, self.is_there) = (tag, true);
         }
         Ok(text)
-    }
-
-    fn give(&mut self, part: &[u8], text: &mut Vec<u8>) {
-        self.seen = true;
-        text.extend_from_slice(part.get(self.given..).unwrap_or_default());
     }
 
     /// Keys of the archived parts in the order of their numbers.
@@ -211,6 +224,18 @@ mod tests {
             "s3://hearth-managed/applications/a/jobs/j/attempts/2/"
         );
         assert!(LogPlace::of(&retried, None, Some(1)).uri().ends_with("/attempts/1/"));
+    }
+
+    #[test]
+    fn a_rotated_log_is_given_once_and_whole() {
+        let mut cursor = Cursor::default();
+        assert_eq!(cursor.current(b"ab").unwrap(), b"ab");
+        assert_eq!(cursor.current(b"abc").unwrap(), b"c");
+        // Rotated between two looks: the current part is a new one, the old one is not in the archive yet.
+        assert_eq!(cursor.current(b"X"), None);
+        assert_eq!(cursor.archived(b"abcd"), b"d");
+        assert_eq!(cursor.archived(b"between"), b"between");
+        assert_eq!(cursor.current(b"XY").unwrap(), b"XY");
     }
 
     #[test]

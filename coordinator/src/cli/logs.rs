@@ -30,5 +30,5 @@ pub(super) async fn logs(emr: &Emr, objects: Objects, options: &Logs) -> Result<
         let run = emr.get_job_run(run.application_id.as_str(), run.job_run_id.as_str(), None).await?;
         has_ended = run.state.is_final();
     }
-    if reader.has_seen_any() { Ok(()) } else { Err(CliError::NoLogs(reader.uri())) }
+    if reader.is_there() { Ok(()) } else { Err(CliError::NoLogs(reader.uri())) }
 }
