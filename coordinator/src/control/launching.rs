@@ -132,17 +132,25 @@ const MOST_PREPARED: u32 = 4;
 
 /// How many executors Spark asks for as soon as it is up. None are prepared where their JVM's options are the job's own.
 fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
-    let options = ["spark.executor.extraJavaOptions", "spark.executor.defaultJavaOptions", "spark.executor.extraClassPath"];
+    let options = [
+        "spark.executor.extraJavaOptions",
+        "spark.executor.defaultJavaOptions",
+        "spark.executor.extraClassPath",
+    ];
     if options.iter().any(|key| conf.get(*key).is_some_and(|value| !value.is_empty())) {
         return 0;
     }
     let count = |key: &str| conf.get(key).and_then(|value| value.parse::<u32>().ok());
-    let dynamic = conf.get("spark.dynamicAllocation.enabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let dynamic =
+        conf.get("spark.dynamicAllocation.enabled").is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let instances = count("spark.executor.instances").unwrap_or(0);
     let wanted = if dynamic {
         let least = count("spark.dynamicAllocation.minExecutors").unwrap_or(0);
         let initial = count("spark.dynamicAllocation.initialExecutors").unwrap_or(0);
-        instances.max(least).max(initial).min(count("spark.dynamicAllocation.maxExecutors").unwrap_or(u32::MAX))
+        instances
+            .max(least)
+            .max(initial)
+            .min(count("spark.dynamicAllocation.maxExecutors").unwrap_or(u32::MAX))
     } else {
         instances
     };
