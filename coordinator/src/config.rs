@@ -29,8 +29,10 @@ pub struct CoordinatorConfig {
     pub region: String,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
     pub query_sigv2: bool,
-    /// Directory of release manifests; the one beside the program by default.
+    /// Directory of release manifests; the one in the share directory by default.
     pub releases_dir: Option<PathBuf>,
+    /// Directory of what is installed with the program: release manifests, samples. By default the one beside it.
+    pub share_dir: Option<PathBuf>,
 }
 
 impl Default for CoordinatorConfig {
@@ -47,6 +49,7 @@ impl Default for CoordinatorConfig {
             region: "us-east-1".to_owned(),
             query_sigv2: true,
             releases_dir: None,
+            share_dir: None,
         }
     }
 }
@@ -67,6 +70,7 @@ impl CoordinatorConfig {
             "account_id",
             "region",
             "releases_dir",
+            "share_dir",
         ] {
             if let Ok(value) = std::env::var(format!("HEARTH_{}", key.to_ascii_uppercase())) {
                 table.insert(key.to_owned(), toml::Value::String(value));
@@ -98,7 +102,15 @@ impl CoordinatorConfig {
     pub fn releases(&self) -> anyhow::Result<PathBuf> {
         match &self.releases_dir {
             Some(dir) => Ok(dir.clone()),
-            None => Ok(share_dir()?.join("releases")),
+            None => Ok(self.share()?.join("releases")),
+        }
+    }
+
+    /// Where what is installed with the program is.
+    pub(crate) fn share(&self) -> anyhow::Result<PathBuf> {
+        match &self.share_dir {
+            Some(dir) => Ok(dir.clone()),
+            None => share_dir(),
         }
     }
 }

@@ -8,6 +8,8 @@ use hearth_store::{Enrolled, JoinToken, Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tonic::{Request, Response, Status};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
 
 /// The enrolment service.
 #[derive(Debug)]
@@ -37,7 +39,7 @@ impl Enrolment for EnrolmentService {
         self.sign(&request, &agent)?;
         let enrolled = Enrolled {
             hash: Fingerprint::of(request.token.as_bytes()).to_string(),
-            public_key: Fingerprint::of(&request.csr_der).to_string(),
+            public_key: public_key(&request.csr_der)?.to_string(),
             agent,
             at: now(),
         };
@@ -71,4 +73,11 @@ impl EnrolmentService {
             .map(|certificate| certificate.to_vec())
             .map_err(|error| Status::invalid_argument(error.to_string()))
     }
+}
+
+/// The key of a signing request. Two requests of one key differ, for each is signed anew.
+fn public_key(csr_der: &[u8]) -> Result<Fingerprint, Status> {
+    let (_, request) = X509CertificationRequest::from_der(csr_der)
+        .map_err(|error| Status::invalid_argument(error.to_string()))?;
+    Ok(Fingerprint::of(request.certification_request_info.subject_pki.raw))
 }

@@ -5,7 +5,7 @@ use hearth_types::AgentId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Messages that may wait for one agent's stream. An agent that lets it fill up is cut off: whatever it misses is
 /// derived again when it attaches.
@@ -14,8 +14,21 @@ pub(crate) const OUTBOX: usize = 1024;
 /// One stream.
 struct Session {
     number: u64,
-    outbox: mpsc::Sender<Result<ToAgent, tonic::Status>>,
+    /// Absent once the stream is closed.
+    outbox: Option<mpsc::Sender<Result<ToAgent, tonic::Status>>>,
     closed: CancellationToken,
+    over: CancellationToken,
+}
+
+/// A stream's place among its agent's streams.
+pub(crate) struct Place {
+    number: u64,
+    /// Cancelled when the stream is to end.
+    pub(crate) closed: CancellationToken,
+    /// Cancelled once the agent's former stream has said its last word to the engine.
+    pub(crate) former_over: CancellationToken,
+    /// Says that this one has.
+    _over: DropGuard,
 }
 
 /// The open streams; cheap to clone.
@@ -27,7 +40,9 @@ pub struct Sessions {
 #[derive(Default)]
 struct Inner {
     next: u64,
-    open: BTreeMap<AgentId, Session>,
+    is_closed: bool,
+    /// The latest stream of each agent, open or closed.
+    latest: BTreeMap<AgentId, Session>,
 }
 
 impl std::fmt::Debug for Sessions {
@@ -37,37 +52,59 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Makes a stream the agent's one; an older one is closed. Answers the stream's number.
+    /// Makes a stream the agent's one; an older one is closed.
     pub(crate) fn open(
         &self,
         agent: &AgentId,
         outbox: mpsc::Sender<Result<ToAgent, tonic::Status>>,
-        closed: CancellationToken,
-    ) -> u64 {
+    ) -> Place {
+        let (closed, over) = (CancellationToken::new(), CancellationToken::new());
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
         inner.next += 1;
         let number = inner.next;
-        if let Some(older) = inner.open.insert(agent.clone(), Session { number, outbox, closed }) {
-            older.closed.cancel();
+        if inner.is_closed {
+            closed.cancel();
         }
-        number
+        let session = Session { number, outbox: Some(outbox), closed: closed.clone(), over: over.clone() };
+        let former_over = match inner.latest.insert(agent.clone(), session) {
+            Some(former) => {
+                former.closed.cancel();
+                former.over
+            }
+            None => {
+                let none = CancellationToken::new();
+                none.cancel();
+                none
+            }
+        };
+        Place { number, closed, former_over, _over: over.drop_guard() }
     }
 
-    /// Forgets a stream; whether it was still the agent's one.
-    pub(crate) fn close(&self, agent: &AgentId, number: u64) -> bool {
+    /// Closes a stream for what is sent from now on; whether it was still the agent's one.
+    pub(crate) fn close(&self, agent: &AgentId, place: &Place) -> bool {
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
-        if inner.open.get(agent).is_some_and(|session| session.number == number) {
-            inner.open.remove(agent);
-            return true;
+        // The entry stays, so that the agent's next stream knows when this one is over.
+        match inner.latest.get_mut(agent).filter(|session| session.number == place.number) {
+            Some(session) => session.outbox.take().is_some(),
+            None => false,
         }
-        false
+    }
+
+    /// Ends every stream, also those that are still to be opened: the coordinator is going down.
+    pub fn close_all(&self) {
+        let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        inner.is_closed = true;
+        for session in inner.latest.values() {
+            session.closed.cancel();
+        }
     }
 
     /// Sends to an agent if it is reachable. One that does not take its messages is cut off.
     pub(crate) fn send(&self, agent: &AgentId, message: to_agent::Message) {
         let inner = self.inner.lock().expect("nobody panics while holding the sessions");
-        let Some(session) = inner.open.get(agent) else { return };
-        if session.outbox.try_send(Ok(ToAgent { message: Some(message) })).is_err() {
+        let Some(session) = inner.latest.get(agent) else { return };
+        let Some(outbox) = &session.outbox else { return };
+        if outbox.try_send(Ok(ToAgent { message: Some(message) })).is_err() {
             tracing::warn!(agent_id = %agent, "agent does not take its messages; closing its stream");
             session.closed.cancel();
         }

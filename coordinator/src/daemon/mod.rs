@@ -16,6 +16,7 @@ use crate::config::CoordinatorConfig;
 use crate::control::{Control, Site};
 use anyhow::Context;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
+use hearth_coordinator_core::command::Command;
 use hearth_engine::Engine;
 use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
 use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener, PeerName, Terms};
@@ -79,7 +80,11 @@ impl LaunchGuard for Guard {
     /// Credentials of a launch stay good until a newer launch is durable, and while the logs of an ended run are shipped.
     fn is_current(&self, job_run: &JobRunId, attempt: u32, launch: u32) -> bool {
         let given = hearth_types::Launch { attempt, launch };
-        self.0.snapshot().run(job_run).is_none_or(|run| run.launch <= given)
+        let world = self.0.snapshot();
+        match world.run(job_run) {
+            Some(run) => run.launch <= given,
+            None => world.workers_of(job_run).any(|worker| worker.launch == given),
+        }
     }
 }
 
@@ -109,7 +114,7 @@ impl Coordinator {
         );
         let (effects, owed) = mpsc::channel(EFFECTS);
         let parts = open_parts(config, effects).await?;
-        let seeds = seeds::plant(&parts, &config.account_id).await?;
+        let seeds = seeds::plant(&parts, config).await?;
 
         let ports = kept::Ports::read(&config.data_dir)?;
         let endpoint = bind(config.listen).await?;
@@ -132,8 +137,12 @@ impl Coordinator {
         });
         let sessions = Sessions::default();
         let (builds, to_build) = mpsc::unbounded_channel();
-        tasks.spawn(perform_effects(owed, epoch, sessions.clone(), supplies.clone(), builds));
+        // What is not performed when we stop is derived again.
+        let performing = perform_effects(owed, epoch, sessions.clone(), supplies.clone(), builds);
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
         tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
+        // Whatever the store says of agents, none is in contact with this process yet.
+        parts.engine.ask(Command::TermBegan).await.context("beginning a term of office")?;
 
         let credential = LiveCredential::new(&authority.issue(
             &PeerName::Coordinator,
@@ -232,17 +241,17 @@ fn serve_agents(
 ) -> anyhow::Result<()> {
     let config = hearth_mtls::agents_server_config(authority.certificate(), credential)?;
     let incoming = MtlsListener::new(listener, config, Admission::Agents, authority.cluster())?;
-    let stopping = stopping.clone();
-    // A stream lives as long as its agent: what is open when we stop is simply cut.
+    let (stopping, sessions) = (stopping.clone(), service.sessions.clone());
     tasks.spawn(async move {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(HEARTBEAT))
-            .add_service(AgentsServer::new(service))
-            .serve_with_incoming(incoming);
-        tokio::select! {
-            served = server => report(served, "serving agents"),
-            () = stopping.cancelled() => {}
-        }
+            .add_service(AgentsServer::new(service));
+        let stop = async {
+            stopping.cancelled().await;
+            // A stream lives as long as its agent; the server would wait for it.
+            sessions.close_all();
+        };
+        report(server.serve_with_incoming_shutdown(incoming, stop).await, "serving agents");
     });
     Ok(())
 }
@@ -259,13 +268,9 @@ fn serve_enrolment(
     let incoming = MtlsListener::new(listener, config, Admission::Anybody, authority.cluster())?;
     let stopping = stopping.clone();
     tasks.spawn(async move {
-        let server = tonic::transport::Server::builder()
-            .add_service(EnrolmentServer::new(service))
-            .serve_with_incoming(incoming);
-        tokio::select! {
-            served = server => report(served, "serving enrolment"),
-            () = stopping.cancelled() => {}
-        }
+        let server = tonic::transport::Server::builder().add_service(EnrolmentServer::new(service));
+        let stop = stopping.cancelled_owned();
+        report(server.serve_with_incoming_shutdown(incoming, stop).await, "serving enrolment");
     });
     Ok(())
 }

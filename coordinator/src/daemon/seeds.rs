@@ -2,6 +2,7 @@
 
 use super::Parts;
 use super::builds::RELEASES_BUCKET;
+use crate::config::CoordinatorConfig;
 use anyhow::Context;
 use hearth_agents::MANAGED_BUCKET;
 use hearth_engine::now;
@@ -28,7 +29,7 @@ pub(super) struct Planted {
 }
 
 /// Makes what is missing; what is there is left as it is.
-pub(super) async fn plant(parts: &Parts, account_id: &str) -> anyhow::Result<Planted> {
+pub(super) async fn plant(parts: &Parts, config: &CoordinatorConfig) -> anyhow::Result<Planted> {
     for (bucket, access) in [
         (DEFAULT_BUCKET, BucketAccess::ReadWrite),
         (MANAGED_BUCKET, BucketAccess::ReadWrite),
@@ -41,7 +42,7 @@ pub(super) async fn plant(parts: &Parts, account_id: &str) -> anyhow::Result<Pla
             .await
             .with_context(|| format!("creating bucket {bucket}"))?;
     }
-    let samples = crate::config::share_dir()?.join("samples/wordcount");
+    let samples = config.share()?.join("samples/wordcount");
     plant_samples(&parts.objects, &samples).await?;
     plant_role(
         parts,
@@ -67,7 +68,7 @@ pub(super) async fn plant(parts: &Parts, account_id: &str) -> anyhow::Result<Pla
         .identity
         .ensure_administrator(ADMINISTRATOR, now())
         .await
-        .with_context(|| format!("making the administrator of account {account_id}"))?;
+        .with_context(|| format!("making the administrator of account {}", config.account_id))?;
     Ok(Planted { administrator })
 }
 
