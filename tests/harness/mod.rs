@@ -1,0 +1,9 @@
+//! A whole coordinator in the test's own process, on loopback, with its own data directory; and a client of its endpoint.
+
+mod client;
+mod cluster;
+mod jobs;
+
+pub(crate) use client::{Client, Keys};
+pub(crate) use cluster::{BUNDLE, Cluster, PATIENCE};
+pub(crate) use jobs::{Job, Submission};

@@ -1,0 +1,21 @@
+//! The coordinator as its agents see it: lateness, loss, repetition, restarts and refusals, over real gRPC and mTLS.
+//!
+//! The agent here is simulated: it enrols, attaches and reports like a real one, and starts no process. Each test
+//! waits for conditions; that something does *not* happen is shown with [`stream::Stream::settled`].
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+mod admission;
+mod autopilot;
+mod cancelling;
+mod capacity;
+mod credentials;
+mod enrolment;
+mod executors;
+mod host;
+mod one_job;
+mod orders;
+mod restarts;
+mod stream;
+mod worker;
