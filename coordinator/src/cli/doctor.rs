@@ -139,15 +139,18 @@ const fn kind_of(hierarchy: &Hierarchy) -> &'static str {
     }
 }
 
+/// The limits that do not hold, those of one reason together.
 fn advisory_limits(report: &EnforcementReport) -> Vec<String> {
-    report
-        .entries()
-        .iter()
-        .filter_map(|(limit, enforcement)| match enforcement {
-            Enforcement::Enforced => None,
-            Enforcement::Advisory(why) => Some(format!("{limit} ({why})")),
-        })
-        .collect()
+    let mut reasons: Vec<(String, Vec<&str>)> = Vec::new();
+    for (limit, enforcement) in report.entries() {
+        let Enforcement::Advisory(why) = enforcement else { continue };
+        let why = why.to_string();
+        match reasons.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, limits)) => limits.push(limit),
+            None => reasons.push((why, vec![limit])),
+        }
+    }
+    reasons.into_iter().map(|(why, limits)| format!("{} ({why})", limits.join(", "))).collect()
 }
 
 fn java(reach: Reach) -> Finding {
@@ -273,6 +276,7 @@ fn endpoint(data_dir: &Path) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hearth_cgroups::Advice;
 
     #[test]
     fn whatever_is_not_good_says_how_to_mend_it() {
@@ -280,5 +284,24 @@ mod tests {
         for finding in examine(&dir.path().join("not-made-yet")) {
             assert_eq!(finding.mend.is_none(), finding.verdict == Verdict::Good, "{finding:?}");
         }
+    }
+
+    #[test]
+    fn limits_that_lack_the_same_are_named_together() {
+        let (denied, absent) =
+            (Enforcement::Advisory(Advice::NotPermitted), Enforcement::Advisory(Advice::NoController));
+        let report = EnforcementReport {
+            cpu: denied,
+            memory: denied,
+            swap: absent,
+            pids: denied,
+            kill: Enforcement::Enforced,
+            freeze: denied,
+        };
+        let expected = [
+            "cpu, memory, pids, freeze (this user may not make control groups)",
+            "swap (the controller is missing or not delegated)",
+        ];
+        assert_eq!(advisory_limits(&report), expected);
     }
 }

@@ -25,7 +25,12 @@ pub(super) async fn list(emr: &Emr, options: &List) -> Result<(), CliError> {
         return screen::json(&json!({"jobRuns": runs}));
     }
     if runs.is_empty() {
-        return screen::line("no job runs; `hearth run SCRIPT` starts one");
+        let is_filtered = !states.is_empty() || options.application.is_some();
+        return screen::line(if is_filtered {
+            "no such job runs; `hearth list` shows all"
+        } else {
+            "no job runs; `hearth run SCRIPT` starts one"
+        });
     }
     let mut table = screen::table(["JOB RUN", "STATE", "SUBMITTED", "TOOK", "NAME", "APPLICATION"]);
     for run in &runs {
