@@ -177,6 +177,18 @@ fn limits_of_the_application_say_who_is_ahead_within_it() {
 }
 
 #[test]
+fn a_reason_speaks_of_what_is_left_once_executors_are_placed() {
+    let mut capped = application("app");
+    capped.maximum_capacity = Some(WorkerSize::new(4, 65_536, 1000));
+    let mut cluster = Cluster::in_service(vec![capped], vec![agent("a", 3)]);
+    cluster.ask(start("1", "app", spec(1, 2, 1, 1))).expect("accepted");
+    cluster.now += 1;
+    cluster.ask(start("r", "app", spec(3, 0, 1, 1))).expect("accepted");
+    // The model checks that planning again finds nothing else to say.
+    assert!(details(&mut cluster).contains("the application's maximum capacity is 4 vCPU"));
+}
+
+#[test]
 fn one_job_run_leaving_a_long_queue_rewrites_few_of_the_others() {
     let mut narrow = application("app");
     narrow.concurrency = Some(1);
@@ -227,7 +239,9 @@ fn a_driver_cannot_ask_for_endless_executors_of_no_size() {
     let boundless = ExecutorProfile { profile_id: 3, count: u32::MAX, cores: 0, heap_mib: 0, total_mib: 0 };
     say(&mut cluster, DriverWord::Wants(vec![boundless]));
     cluster.schedule();
-    assert_eq!(executors(&cluster).len(), 15, "as many as 16 vCPU hold beside the driver");
+    assert_eq!(executors(&cluster).len(), 15, "as many as the hosts hold beside the driver");
+    let smallest = WorkerSize::new(1, 512, 20);
+    assert!(executors(&cluster).iter().all(|executor| executor.size == smallest), "each has a size");
 }
 
 #[test]

@@ -72,11 +72,16 @@ async fn what_is_answered_is_durable_and_what_is_performed_as_well() {
     assert_eq!(state(&kept.on_disk().await, "app"), Some(ApplicationState::Created));
     assert_eq!(state(&engine.snapshot(), "app"), Some(ApplicationState::Created));
 
-    let asked = engine.clone();
-    tokio::spawn(async move { asked.ask(start("r", "app", spec(1, 0, 1, 1))).await });
+    let asked = || engine.ask(start("r", "app", spec(1, 0, 1, 1)));
+    kept.meddle("CREATE TRIGGER full BEFORE INSERT ON job_runs BEGIN SELECT RAISE(ABORT, 'disk full'); END;")
+        .await;
+    assert!(asked().await.is_err());
+    assert!(performed.try_recv().is_err(), "performed though it is not durable");
+    kept.meddle("DROP TRIGGER full;").await;
+    asked().await.unwrap();
+    assert!(kept.on_disk().await.run(&run_id("r")).is_some());
     let effect = timeout(PATIENCE, performed.recv()).await.unwrap();
     assert_eq!(effect, Some(Effect::BuildRelease(release_label())));
-    assert!(kept.on_disk().await.run(&run_id("r")).is_some(), "performed before it was durable");
 }
 
 #[tokio::test]

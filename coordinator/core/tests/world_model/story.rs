@@ -235,8 +235,19 @@ impl Story {
                 }
             }
             Step::StrangeReport(host, which) => {
-                let worker = WorkerId::new(format!("unknown-{}", which.index(3))).expect("valid");
                 let agent = cluster.hosts[host].agent.id.clone();
+                let state = ReportState::Ended(Exit::default());
+                let workers: Vec<_> = cluster.world.workers().cloned().collect();
+                if !workers.is_empty() {
+                    // News of a live worker, but from another host or of another launch.
+                    let worker = which.get(&workers).clone();
+                    let stranger = worker.agent != agent;
+                    let attempt = worker.launch.attempt + u32::from(!stranger);
+                    let launch = Launch { attempt, launch: 1 };
+                    let report = Report { worker: worker.id, launch, state };
+                    assert_eq!(cluster.report(agent.clone(), report).changes, [], "a stranger's word counts");
+                }
+                let worker = WorkerId::new(format!("unknown-{}", which.index(3))).expect("valid");
                 let report = Report { worker, launch: Launch::FIRST, state: ReportState::Running };
                 let decision = cluster.report(agent, report);
                 assert_eq!((decision.changes.len(), decision.effects.len()), (0, 1), "it is told to stop");
