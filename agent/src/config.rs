@@ -24,6 +24,8 @@ pub(crate) struct Config {
     #[serde(default)]
     pub(crate) host: HostConfig,
     #[serde(default)]
+    pub(crate) archives: ArchivesConfig,
+    #[serde(default)]
     pub(crate) ports: Ports,
     #[serde(default)]
     pub(crate) health: Health,
@@ -68,6 +70,20 @@ pub(crate) struct HostConfig {
 impl Default for HostConfig {
     fn default() -> Self {
         Self { cgroup: None, first_uid: 700_000, uids: 10_000, java_homes: None, share_dir: None, pids: 8192 }
+    }
+}
+
+/// Class-data archives.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ArchivesConfig {
+    pub(crate) enabled: bool,
+    pub(crate) quiet_seconds: u64,
+}
+
+impl Default for ArchivesConfig {
+    fn default() -> Self {
+        Self { enabled: true, quiet_seconds: 10 }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Wiring: reads the identity, builds the adapters, runs, drains.
 
+use crate::archives::{self, Archives, Wanted};
 use crate::config::Config;
 use crate::health::{self, Health};
 use crate::host::{self, Host, Service, Uids};
@@ -68,16 +69,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         watch::channel(Service { url: settings.service_url(), region: settings.region.clone() });
 
     let inventory = HostInventory::read(&state)?;
-    let host = Arc::new(
-        make_host(
-            &config,
-            &identity,
-            &inventory,
-            Parts { outbox: outbox.clone(), uplink: uplink.clone(), registry: registry.clone(), service },
-            credentials.full_uri(),
-        )
-        .await?,
-    );
+    let (host, archive_orders) = make_host(
+        &config,
+        &identity,
+        &inventory,
+        Parts { outbox: outbox.clone(), uplink: uplink.clone(), registry: registry.clone(), service },
+        credentials.full_uri(),
+    )
+    .await?;
+    let host = Arc::new(host);
     for advice in host.advisory() {
         tracing::warn!(advice, "limit is only advisory");
     }
@@ -118,6 +118,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         isolation = ?host.isolation,
         "agent started"
     );
+    if config.archives.enabled {
+        tasks.spawn(until(stop.clone(), archives::keep_making(host.clone(), archive_orders)));
+    }
     tasks.spawn(session.run(stop.clone()));
     tasks.spawn(until(stop.clone(), identity.keep_fresh(uplink)));
     tasks.spawn(until(stop.clone(), renew_credentials(registry)));
@@ -185,25 +188,30 @@ async fn make_host(
     inventory: &HostInventory,
     parts: Parts,
     credentials_uri: String,
-) -> anyhow::Result<Host> {
+) -> anyhow::Result<(Host, mpsc::Receiver<Wanted>)> {
     let isolation = host::isolation();
     let cgroup = config.host.cgroup.clone().unwrap_or_else(|| identity.agent.to_string());
     let memory = host::memory_of_all_workers(config, inventory);
     let found = config.clone();
-    let (cgroups, (java, python), dirs) = tokio::task::spawn_blocking(move || {
-        let cgroups = Cgroups::prepare(&cgroup, Some(memory))?;
-        let dirs = WorkerDirs::open(&found.state_dir)?;
-        anyhow::Ok((cgroups, host::installations(&found, isolation), dirs))
-    })
-    .await??;
+    let (cgroups, (java, python), dirs, training_dirs, (archives, orders)) =
+        tokio::task::spawn_blocking(move || {
+            let cgroups = Cgroups::prepare(&cgroup, Some(memory))?;
+            let dirs = WorkerDirs::open(&found.state_dir)?;
+            let training_dirs = WorkerDirs::open(&found.state_dir.join("training"))?;
+            let archives = Archives::open(&found.state_dir).context("opening the class-data archives")?;
+            anyhow::Ok((cgroups, host::installations(&found, isolation), dirs, training_dirs, archives))
+        })
+        .await??;
     let jvm_dir = share_dir(config)?.join("jvm");
-    Ok(Host {
+    let host = Host {
         isolation,
         dirs,
         cgroups,
         keeper: KeeperProgram::beside_this_program()
             .context("looking for hearth-keeper beside this program")?,
         bundles: BundleCache::open(config.state_dir.join("bundles")).await?,
+        archives,
+        training_dirs,
         credentials: parts.registry,
         credentials_uri,
         service: parts.service,
@@ -215,7 +223,8 @@ async fn make_host(
         uplink: parts.uplink,
         uploads: Arc::new(Semaphore::new(UPLOADS_PER_HOST)),
         config: config.clone(),
-    })
+    };
+    Ok((host, orders))
 }
 
 /// The installation's share directory: configured, in `HEARTH_SHARE`, or beside the program.

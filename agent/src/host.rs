@@ -1,5 +1,6 @@
 //! This host: what it is, what it offers, and the adapters that workers are made with.
 
+use crate::archives::Archives;
 use crate::config::Config;
 use crate::outbox::Outbox;
 use crate::uplink::Uplink;
@@ -31,6 +32,9 @@ pub(crate) struct Host {
     pub(crate) cgroups: Cgroups,
     pub(crate) keeper: KeeperProgram,
     pub(crate) bundles: BundleCache,
+    pub(crate) archives: Archives,
+    /// Where archives are made.
+    pub(crate) training_dirs: WorkerDirs,
     pub(crate) credentials: Registry,
     pub(crate) credentials_uri: String,
     /// URL of the coordinator's services for workers, and their Region.

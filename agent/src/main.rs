@@ -3,6 +3,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod archives;
 mod config;
 mod control;
 mod daemon;

@@ -218,6 +218,39 @@ async fn a_newer_launch_ends_the_older_and_old_senders_are_not_heard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn workers_share_classes_once_the_host_has_made_archives() {
+    let mut world = attached().await;
+    world.start(world.driver("w1", 1, &["exit", "0"])).await;
+    world.coordinator.ended("w1").await;
+    assert!(!world.stdout("w1").contains("archive"), "{}", world.stdout("w1"));
+    world.log_says("class-data archives made").await;
+    assert!(!world.root.path().join("state/training/workers/class-archives").exists());
+    assert!(world.cgroups("class-archives").is_empty());
+
+    world.start(world.driver("w2", 2, &["exit", "0"])).await;
+    world.coordinator.ended("w2").await;
+    let stdout = world.stdout("w2");
+    assert!(stdout.contains("archive driver of uid "), "{stdout}");
+    let executor = v1::StartWorker {
+        kind: v1::WorkerKind::SparkExecutor.into(),
+        executor_id: "1".into(),
+        ..world.driver("w3", 2, &["exit", "0"])
+    };
+    world.start(executor).await;
+    world.coordinator.ended("w3").await;
+    assert!(world.stdout("w3").contains("archive executor of uid "), "{}", world.stdout("w3"));
+
+    // Other jars need other archives.
+    std::fs::write(world.root.path().join("share/jvm/hearth-spark.jar"), "newer").unwrap();
+    world.start(world.driver("w4", 2, &["exit", "0"])).await;
+    world.coordinator.ended("w4").await;
+    assert!(!world.stdout("w4").contains("archive"), "{}", world.stdout("w4"));
+    for worker in ["w1", "w2", "w3", "w4"] {
+        world.forget(worker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_a_java_is_reported_as_not_launched() {
     let mut world = attached().await;
     world.start(v1::StartWorker { java_major: 8, ..world.driver("w1", 1, &["wait"]) }).await;

@@ -16,6 +16,6 @@ mod report;
 pub use detect::{Hierarchy, Tree, Unavailable};
 pub use error::CgroupError;
 pub use group::{Usage, WorkerGroup};
-pub use limits::Limits;
+pub use limits::{Limits, Share};
 pub use parent::Cgroups;
 pub use report::{Advice, Enforcement, EnforcementReport};

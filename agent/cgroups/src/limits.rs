@@ -19,6 +19,17 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Processes and threads together.
     pub pids: u64,
+    /// What it gets when others want the processors too.
+    pub share: Share,
+}
+
+/// A worker's part of the processors when there are not enough for all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// In proportion to its [`Limits::cpu_millis`].
+    Proportional,
+    /// What others leave: the smallest the kernel knows.
+    Leftover,
 }
 
 impl Limits {
@@ -28,12 +39,18 @@ impl Limits {
 
     /// The share under contention on v1, where one CPU is 1024.
     fn shares(&self) -> u64 {
-        (self.cpu_millis.saturating_mul(1024) / 1000).clamp(2, 262_144)
+        match self.share {
+            Share::Proportional => (self.cpu_millis.saturating_mul(1024) / 1000).clamp(2, 262_144),
+            Share::Leftover => 2,
+        }
     }
 
     /// The share under contention on v2, where one CPU is the default 100.
     fn weight(&self) -> u64 {
-        (self.cpu_millis / 10).clamp(1, 10_000)
+        match self.share {
+            Share::Proportional => (self.cpu_millis / 10).clamp(1, 10_000),
+            Share::Leftover => 1,
+        }
     }
 
     /// Sets the limit of one v1 controller on `directory`; controllers without limits are left alone.
@@ -100,12 +117,14 @@ mod tests {
             (1, 1_000, 2, 1),
             (16_000, 1_600_000, 16_384, 1600),
         ] {
-            let limits = Limits { cpu_millis: millis, memory_bytes: 0, pids: 0 };
+            let limits = Limits { cpu_millis: millis, memory_bytes: 0, pids: 0, share: Share::Proportional };
             assert_eq!(
                 (limits.quota_usec(), limits.shares(), limits.weight()),
                 (quota, shares, weight),
                 "{millis}"
             );
+            let leftover = Limits { share: Share::Leftover, ..limits };
+            assert_eq!((leftover.quota_usec(), leftover.shares(), leftover.weight()), (quota, 2, 1));
         }
     }
 }

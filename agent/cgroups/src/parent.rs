@@ -254,6 +254,7 @@ fn check_name(name: &str) -> Result<(), CgroupError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Share;
 
     #[test]
     fn names_cannot_leave_their_directory() {
@@ -267,7 +268,7 @@ mod tests {
     fn a_host_without_control_groups_still_answers() {
         let none = Hierarchy::Unavailable(crate::Unavailable::NotMounted);
         let cgroups = Cgroups::prepare_in(none, "test", Some(1 << 30)).expect("prepared");
-        let limits = Limits { cpu_millis: 1000, memory_bytes: 1 << 28, pids: 10 };
+        let limits = Limits { cpu_millis: 1000, memory_bytes: 1 << 28, pids: 10, share: Share::Proportional };
         let group = cgroups.create("w1", &limits).expect("created");
         assert!(group.directories().is_empty() && group.procs_files().is_empty() && group.is_empty());
         group.kill().expect("nothing to kill");

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hearth_cgroups::{Cgroups, Enforcement, Hierarchy, Limits, WorkerGroup};
+use hearth_cgroups::{Cgroups, Enforcement, Hierarchy, Limits, Share, WorkerGroup};
 
-const LIMITS: Limits = Limits { cpu_millis: 500, memory_bytes: 64 << 20, pids: 32 };
+const LIMITS: Limits =
+    Limits { cpu_millis: 500, memory_bytes: 64 << 20, pids: 32, share: Share::Proportional };
 
 /// Forks for ever, also after a fork was refused.
 const FORK_BOMB: &str = "

@@ -19,6 +19,8 @@ pub struct JvmStart<'a> {
     pub heap_mib: u64,
     /// The release's module options (`--add-opens …`).
     pub module_options: &'a [String],
+    /// The class-data archive that fits this start, as the worker sees it.
+    pub archive: Option<&'a Path>,
     /// The job's own options.
     pub java_options: &'a [String],
     /// The worker.
@@ -55,53 +57,68 @@ impl JvmStart<'_> {
     /// Its arguments. The job's own options come last among the options, so they win.
     pub fn arguments(&self) -> Vec<String> {
         let view = self.view;
-        let class_path = [
-            view.jvm.join("hearth-launcher.jar"),
-            view.jvm.join("hearth-spark.jar"),
-            view.spark_home.join("jars/*"),
-        ];
         let mut arguments = vec![
             format!("-Xmx{}m", self.heap_mib),
             format!("-Djava.io.tmpdir={}", view.tmp.display()),
             format!("-Duser.home={}", view.home.display()),
         ];
         arguments.extend_from_slice(self.module_options);
+        if let Some(archive) = self.archive {
+            arguments.push(format!("-XX:SharedArchiveFile={}", archive.display()));
+        }
         arguments.extend_from_slice(self.java_options);
-        arguments.push("-cp".to_owned());
-        arguments.push(class_path.map(|path| path.to_string_lossy().into_owned()).join(":"));
-        arguments.push(MAIN_CLASS.to_owned());
+        arguments.extend(["-cp".to_owned(), class_path(view), MAIN_CLASS.to_owned()]);
         arguments
     }
 
     /// Its complete environment, in order of names.
     pub fn environment(&self) -> Vec<(String, String)> {
-        let view = self.view;
         let text = |path: &Path| path.to_string_lossy().into_owned();
-        let mut environment = vec![
+        let mut environment = base_environment(self.view, self.java_home, self.python);
+        environment.extend([
             ("AWS_CONTAINER_AUTHORIZATION_TOKEN".to_owned(), self.credentials.token.to_owned()),
             ("AWS_CONTAINER_CREDENTIALS_FULL_URI".to_owned(), self.credentials.full_uri.to_owned()),
             ("AWS_DEFAULT_REGION".to_owned(), self.region.to_owned()),
             ("AWS_ENDPOINT_URL".to_owned(), self.service.to_owned()),
             ("AWS_REGION".to_owned(), self.region.to_owned()),
-            ("HEARTH_CONTROL".to_owned(), text(&view.control_socket())),
+            ("HEARTH_CONTROL".to_owned(), text(&self.view.control_socket())),
             ("HEARTH_WORKER_ID".to_owned(), self.worker_id.to_owned()),
-            ("HOME".to_owned(), text(&view.home)),
-            ("JAVA_HOME".to_owned(), text(self.java_home)),
-            ("LANG".to_owned(), "C.UTF-8".to_owned()),
-            ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ];
-        if let Some(python) = self.python {
-            environment.push(("PYSPARK_PYTHON".to_owned(), text(python)));
-        }
-        environment.extend([
-            ("PYTHONPATH".to_owned(), text(&view.python_packages)),
-            ("SPARK_HOME".to_owned(), text(&view.spark_home)),
-            ("SPARK_LOCAL_DIRS".to_owned(), text(&view.home.join(".spark-local"))),
-            ("TMPDIR".to_owned(), text(&view.tmp)),
-            ("USER".to_owned(), "hadoop".to_owned()),
         ]);
+        environment.sort();
         environment
     }
+}
+
+/// The class path of every JVM of a view; a class-data archive fits no other.
+pub fn class_path(view: &View) -> String {
+    let parts = [
+        view.jvm.join("hearth-launcher.jar"),
+        view.jvm.join("hearth-spark.jar"),
+        view.spark_home.join("jars/*"),
+    ];
+    parts.map(|path| path.to_string_lossy().into_owned()).join(":")
+}
+
+/// The environment of a JVM that is nobody's worker, in order of names.
+pub fn base_environment(view: &View, java_home: &Path, python: Option<&Path>) -> Vec<(String, String)> {
+    let text = |path: &Path| path.to_string_lossy().into_owned();
+    let mut environment = vec![
+        ("HOME".to_owned(), text(&view.home)),
+        ("JAVA_HOME".to_owned(), text(java_home)),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+    ];
+    if let Some(python) = python {
+        environment.push(("PYSPARK_PYTHON".to_owned(), text(python)));
+    }
+    environment.extend([
+        ("PYTHONPATH".to_owned(), text(&view.python_packages)),
+        ("SPARK_HOME".to_owned(), text(&view.spark_home)),
+        ("SPARK_LOCAL_DIRS".to_owned(), text(&view.home.join(".spark-local"))),
+        ("TMPDIR".to_owned(), text(&view.tmp)),
+        ("USER".to_owned(), "hadoop".to_owned()),
+    ]);
+    environment
 }
 
 #[cfg(test)]
@@ -111,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_jobs_options_come_last_and_the_class_path_is_ours_first() {
-        let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into() };
+        let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into(), archives: None };
         let view = View::new(Isolation::Private, &host);
         let start = JvmStart {
             view: &view,
@@ -119,6 +136,7 @@ mod tests {
             python: Some(Path::new("/usr/bin/python3.11")),
             heap_mib: 512,
             module_options: &["--add-opens=java.base/java.lang=ALL-UNNAMED".to_owned()],
+            archive: Some(Path::new("/usr/lib/hearth-archives/driver.jsa")),
             java_options: &["-Xss4m".to_owned()],
             worker_id: "w1",
             credentials: CredentialsAt { full_uri: "http://127.0.0.1:1/v1/credentials", token: "hidden" },
@@ -129,7 +147,8 @@ mod tests {
         assert_eq!(
             start.arguments().join(" "),
             "-Xmx512m -Djava.io.tmpdir=/tmp -Duser.home=/home/hadoop \
-             --add-opens=java.base/java.lang=ALL-UNNAMED -Xss4m -cp \
+             --add-opens=java.base/java.lang=ALL-UNNAMED \
+             -XX:SharedArchiveFile=/usr/lib/hearth-archives/driver.jsa -Xss4m -cp \
              /usr/lib/hearth/hearth-launcher.jar:/usr/lib/hearth/hearth-spark.jar:/usr/lib/spark/jars/* \
              io.hearth.launcher.Main"
         );

@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn known_names_are_filled_in_and_others_left() {
-        let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into() };
+        let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into(), archives: None };
         let view = View::new(Isolation::Shared, &host);
         let placeholders =
             Placeholders::new(&view, "{hearth:logs}", "http://127.0.0.1:9", "/usr/bin/python3");

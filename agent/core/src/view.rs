@@ -25,6 +25,8 @@ pub struct HostPaths {
     pub bundle: PathBuf,
     /// Hearth's own share directory with the JVM parts (`launcher`, `spark` jars).
     pub jvm: PathBuf,
+    /// The directory of the class-data archives that fit it, once they are made.
+    pub archives: Option<PathBuf>,
 }
 
 /// Paths as the worker sees them.
@@ -36,6 +38,8 @@ pub struct View {
     pub spark_home: PathBuf,
     /// Hearth's jars.
     pub jvm: PathBuf,
+    /// Class-data archives, if there are any.
+    pub archives: Option<PathBuf>,
     /// The release's Python packages.
     pub python_packages: PathBuf,
     /// Home and working directory.
@@ -69,6 +73,7 @@ impl View {
                 isolation,
                 spark_home: SPARK_HOME.into(),
                 jvm: "/usr/lib/hearth".into(),
+                archives: host.archives.as_ref().map(|_| "/usr/lib/hearth-archives".into()),
                 python_packages: "/usr/lib/hearth-python".into(),
                 home: "/home/hadoop".into(),
                 logs: "/var/log/hearth".into(),
@@ -80,6 +85,7 @@ impl View {
                 isolation,
                 spark_home: host.bundle.join("spark"),
                 jvm: host.jvm.clone(),
+                archives: host.archives.clone(),
                 python_packages: host.bundle.join("python"),
                 home: host.worker.join("work"),
                 logs: host.worker.join("logs"),
@@ -102,7 +108,8 @@ impl View {
             target: target.into(),
             is_writable: true,
         };
-        vec![
+        let archives = host.archives.clone().zip(self.archives.as_deref());
+        let mut binds = vec![
             read(host.bundle.join("spark"), &self.spark_home),
             read(host_examples_jar(host), &self.examples_jar),
             read(host.jvm.clone(), &self.jvm),
@@ -113,7 +120,9 @@ impl View {
             write("logs", &self.logs),
             write("run", &self.run),
             write("tmp", &self.tmp),
-        ]
+        ];
+        binds.extend(archives.map(|(source, target)| read(source, target)));
+        binds
     }
 
     /// The control socket.
@@ -180,7 +189,12 @@ mod tests {
     use super::*;
 
     fn host() -> HostPaths {
-        HostPaths { worker: "/s/workers/w".into(), bundle: "/s/bundles/b".into(), jvm: "/d/jvm".into() }
+        HostPaths {
+            worker: "/s/workers/w".into(),
+            bundle: "/s/bundles/b".into(),
+            jvm: "/d/jvm".into(),
+            archives: Some("/s/archives/a".into()),
+        }
     }
 
     #[test]
@@ -220,6 +234,8 @@ mod tests {
         assert_eq!(view.control_socket(), Path::new("/run/hearth/control.sock"));
         let writable: Vec<_> = view.binds(&host()).into_iter().filter(|bind| bind.is_writable).collect();
         assert_eq!(writable.len(), 4);
+        let archives = view.binds(&host()).into_iter().find(|bind| bind.source == Path::new("/s/archives/a"));
+        assert_eq!(archives.unwrap().target, view.archives.unwrap());
         assert!(writable.iter().all(|bind| bind.source.starts_with("/s/workers/w")));
     }
 }

@@ -1,5 +1,6 @@
 //! From what was ordered and what this host is to the keeper's plan and the JVM's first order.
 
+use crate::archives::{Wanted, archive_file};
 use crate::control::RunOrder;
 use crate::host::Host;
 use crate::spec::Spec;
@@ -59,9 +60,19 @@ impl Layout {
                 "this host lacks the release's Python, packages with native code may not load"
             );
         }
-        let host_paths = HostPaths { worker: dir.path().to_owned(), bundle, jvm: host.jvm_dir.clone() };
+        let python = python.map(|install| install.path.clone());
+        let mut host_paths =
+            HostPaths { worker: dir.path().to_owned(), bundle, jvm: host.jvm_dir.clone(), archives: None };
+        if let Some(java) = host.java(spec.java_major) {
+            let view = View::new(host.isolation, &host_paths);
+            let wanted = Wanted::new(host, spec.bundle_id(), java, python.clone(), &view);
+            host_paths.archives = host.archives.find(&wanted.key);
+            if host_paths.archives.is_none() {
+                host.archives.want(wanted);
+            }
+        }
         let view = View::new(host.isolation, &host_paths);
-        Self { host_paths, view, python: python.map(|install| install.path.clone()) }
+        Self { host_paths, view, python }
     }
 
     /// The plan for the worker's keeper.
@@ -81,12 +92,14 @@ impl Layout {
         let placeholders = self.placeholders(host, &service.url);
         let java_options: Vec<String> =
             spec.java_options.iter().map(|option| self.filled(&placeholders, spec, option)).collect();
+        let archive = self.view.archives.as_ref().map(|archives| archives.join(archive_file(spec.kind)));
         let start = JvmStart {
             view: &self.view,
             java_home: &java.home,
             python: self.python.as_deref(),
             heap_mib: spec.heap_mib,
             module_options: &spec.java_module_options,
+            archive: archive.as_deref(),
             java_options: &java_options,
             worker_id: spec.worker_id.as_str(),
             credentials: CredentialsAt { full_uri: &host.credentials_uri, token: &spec.credentials_token },

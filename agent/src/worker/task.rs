@@ -12,7 +12,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use hearth_agent_core::life::{Adoption, AgentCause, Deed, Event, Life, Outcome, Phase, Step, Stop};
 use hearth_agent_core::view::Isolation;
 use hearth_bundles::BundleError;
-use hearth_cgroups::{Limits, WorkerGroup};
+use hearth_cgroups::{Limits, Share, WorkerGroup};
 use hearth_credentials::{Credentials, WorkerToken};
 use hearth_processes::{
     End, Exit, Identity, KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt,
@@ -202,6 +202,7 @@ impl WorkerTask {
             cpu_millis: spec.size.cpu_millis,
             memory_bytes: spec.size.memory_mib * MIB,
             pids: host.config.host.pids,
+            share: Share::Proportional,
         };
         blocking(move || host.cgroups.create(spec.worker_id.as_str(), &limits)).await.map(drop)
     }
@@ -230,6 +231,7 @@ impl WorkerTask {
 
     /// Starts the keeper, which is not repeated whatever comes of it.
     async fn launch(&mut self) {
+        self.host.archives.note_start();
         let plan = match self.attach().await {
             Ok(layout) => {
                 let group = self.group();

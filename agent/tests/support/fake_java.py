@@ -2,6 +2,13 @@
 """Stands in for a worker's JVM: speaks the control protocol and does what the job's first argument says."""
 import json, os, select, socket, sys, time, urllib.request, uuid
 
+if "org.apache.spark.hearth.ArchiveTraining" in sys.argv:
+    os.mkdir(sys.argv[-1])
+    for role in ["driver", "executor"]:
+        with open(sys.argv[-1] + "/" + role + ".jsa", "w") as archive:
+            archive.write(role + " of uid " + str(os.getuid()))
+    sys.exit(0)
+
 PATH = os.environ["HEARTH_CONTROL"]
 SESSION = str(uuid.uuid4())
 
@@ -91,6 +98,9 @@ args = run["args"]
 print("args", args)
 print("uid", os.getuid(), "cwd", os.getcwd(), "home", os.environ["HOME"])
 print("jars", os.listdir(os.environ["SPARK_HOME"] + "/jars"), "secret", run["secret"], "java", sys.argv[1:])
+for option in sys.argv:
+    if option.startswith("-XX:SharedArchiveFile="):
+        print("archive", open(option.split("=")[1]).read())
 sys.stdout.flush()
 if args[0] == "exit":
     request = urllib.request.Request(os.environ["AWS_CONTAINER_CREDENTIALS_FULL_URI"],

@@ -229,7 +229,7 @@ impl World {
         std::fs::write(root.path().join("endpoint"), &coordinator.address).unwrap();
         let config = format!(
             "state_dir = \"{0}/state\"\ncoordinator_file = \"{0}/endpoint\"\n[host]\njava_homes = [\"{0}/java\"]\n\
-             share_dir = \"{0}/share\"\n[capacity]\nvcpu = 64\nmemory_gib = 256\n[health]\nlisten = \"127.0.0.1:0\"\n",
+             share_dir = \"{0}/share\"\n[capacity]\nvcpu = 64\nmemory_gib = 256\n[archives]\nquiet_seconds = 0\n[health]\nlisten = \"127.0.0.1:0\"\n",
             root.path().display()
         );
         std::fs::write(root.path().join("agent.toml"), config).unwrap();

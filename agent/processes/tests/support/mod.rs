@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use hearth_cgroups::{Cgroups, Hierarchy, Limits, WorkerGroup};
+use hearth_cgroups::{Cgroups, Hierarchy, Limits, Share, WorkerGroup};
 use hearth_processes::{
     Access, End, Exit, Identity, KeeperHandle, KeeperProgram, LaunchPlan, Mount, Spawned, View, WorkerDir,
     WorkerDirs, host,
@@ -70,7 +70,8 @@ impl Agent {
     pub(crate) fn confined(&self, worker_id: &str, offset: u32, script: &str) -> Worker {
         let identity = Identity { uid: FIRST_UID + offset, gid: FIRST_UID + offset };
         let dir = self.dirs.prepare(worker_id, Some(identity)).expect("made");
-        let limits = Limits { cpu_millis: 1000, memory_bytes: 64 << 20, pids: 32 };
+        let limits =
+            Limits { cpu_millis: 1000, memory_bytes: 64 << 20, pids: 32, share: Share::Proportional };
         let group = self.cgroups.create(worker_id, &limits).expect("created");
         let release = self.state.path().join("bundle");
         fs::create_dir_all(release.join("jars")).expect("made");
@@ -104,7 +105,8 @@ impl Agent {
     /// A worker without any confinement, as of an agent of an ordinary user.
     pub(crate) fn plain(&self, worker_id: &str, script: &str) -> Worker {
         let dir = self.dirs.prepare(worker_id, None).expect("made");
-        let limits = Limits { cpu_millis: 1000, memory_bytes: 64 << 20, pids: 32 };
+        let limits =
+            Limits { cpu_millis: 1000, memory_bytes: 64 << 20, pids: 32, share: Share::Proportional };
         let group = self.cgroups.create(worker_id, &limits).expect("created");
         let plan = shell(&dir, script);
         Worker { dir, group, plan }
