@@ -63,9 +63,10 @@ async fn start(order: &StartOrder, epoch: Epoch, sessions: &Sessions, supplies: 
             let message = start_worker(order, epoch, secret, credentials);
             sessions.send(&worker.agent, Message::StartWorker(message));
         }
-        // The worker stays assigned; it is ordered again when its agent attaches.
+        // The worker stays assigned; it is ordered again when its agent attaches, which is made to happen soon.
         Err(error) => {
             tracing::error!(worker_id = %worker.id, job_run_id = %worker.run, error = %error, "making credentials");
+            sessions.cut(&worker.agent);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::sessions::{OUTBOX, Sessions};
 use crate::supplies::{Supplies, SupplyError};
 use futures::{Stream, StreamExt};
 use hearth_coordinator_core::command::Command;
-use hearth_engine::Engine;
+use hearth_engine::{Engine, EngineError};
 use hearth_mtls::{Authority, PeerInfo, PeerName};
 use hearth_proto::v1::agents_server::Agents;
 use hearth_proto::v1::to_agent::Message;
@@ -185,7 +185,9 @@ impl AgentService {
         };
         if self.sessions.close(&agent, &place) {
             tracing::warn!(agent_id = %agent, reason, "agent detached");
-            self.tell(Command::AgentDetached(agent)).await;
+            if let Err(error) = self.engine.ask(Command::AgentDetached(agent)).await {
+                tracing::error!(error = %error, "recording that an agent detached");
+            }
         }
     }
 
@@ -210,9 +212,12 @@ impl AgentService {
         messages: &mut Streaming<FromAgent>,
         outbox: &mpsc::Sender<Result<ToAgent, Status>>,
     ) -> String {
-        match attached(agent, hello) {
+        let attached = match attached(agent, hello) {
             Ok(command) => self.tell(command).await,
-            Err(error) => return error.to_string(),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = attached {
+            return error.to_string();
         }
         // A silent connection is as good as none: the agent itself gives up on it after a lease.
         let patience = self.terms.lease;
@@ -237,11 +242,11 @@ impl AgentService {
         }
     }
 
-    async fn handle(&self, agent: &AgentId, message: from_agent::Message) -> Result<(), Malformed> {
+    async fn handle(&self, agent: &AgentId, message: from_agent::Message) -> Result<(), Cut> {
         match message {
             from_agent::Message::WorkerReport(report) => {
                 let report = convert::report(report)?;
-                self.tell(Command::WorkerReported { agent: agent.clone(), report }).await;
+                self.tell(Command::WorkerReported { agent: agent.clone(), report }).await?;
             }
             from_agent::Message::DriverMessage(message) => self.driver_said(agent, message).await?,
             from_agent::Message::Hello(_) | from_agent::Message::Heartbeat(_) => {}
@@ -249,8 +254,8 @@ impl AgentService {
         Ok(())
     }
 
-    async fn driver_said(&self, agent: &AgentId, message: v1::DriverMessage) -> Result<(), Malformed> {
-        let worker = WorkerId::new(message.worker_id)?;
+    async fn driver_said(&self, agent: &AgentId, message: v1::DriverMessage) -> Result<(), Cut> {
+        let worker = WorkerId::new(message.worker_id).map_err(Malformed::from)?;
         let launch = convert::launch(message.launch)?;
         let said = match convert::said(message.message.ok_or(Malformed::Missing("driver message"))?) {
             Ok(said) => said,
@@ -262,7 +267,7 @@ impl AgentService {
         };
         match said {
             Said::Word(word) => {
-                self.tell(Command::DriverSaid { agent: agent.clone(), worker, launch, word }).await;
+                self.tell(Command::DriverSaid { agent: agent.clone(), worker, launch, word }).await?;
             }
             Said::Progress(progress) => {
                 let world = self.engine.snapshot();
@@ -274,12 +279,19 @@ impl AgentService {
         Ok(())
     }
 
-    /// Hands a command over. One that cannot be stored now is told again by the agent when it attaches.
-    async fn tell(&self, command: Command) {
-        if let Err(error) = self.engine.ask(command).await {
-            tracing::error!(error = %error, "an agent's word was not taken");
-        }
+    /// Hands a command over. One that cannot be stored ends the stream: the agent tells all it knows when it attaches again.
+    async fn tell(&self, command: Command) -> Result<(), Cut> {
+        self.engine.ask(command).await.map(|_| ()).map_err(Cut::NotTaken)
     }
+}
+
+/// Why a stream is cut.
+#[derive(Debug, thiserror::Error)]
+enum Cut {
+    #[error("a message is not understood: {0}")]
+    Malformed(#[from] Malformed),
+    #[error("a message could not be recorded: {0}")]
+    NotTaken(#[source] EngineError),
 }
 
 fn attached(agent: &AgentId, hello: v1::Hello) -> Result<Command, Malformed> {

@@ -99,6 +99,14 @@ impl Sessions {
         }
     }
 
+    /// Ends an agent's stream, so that it attaches again and is told anew what it is owed.
+    pub(crate) fn cut(&self, agent: &AgentId) {
+        let inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        if let Some(session) = inner.latest.get(agent) {
+            session.closed.cancel();
+        }
+    }
+
     /// Sends to an agent if it is reachable. One that does not take its messages is cut off.
     pub(crate) fn send(&self, agent: &AgentId, message: to_agent::Message) {
         let inner = self.inner.lock().expect("nobody panics while holding the sessions");
