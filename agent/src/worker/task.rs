@@ -522,7 +522,10 @@ impl WorkerTask {
         match report {
             Report::Ready => tracing::debug!(worker_id = %self.spec.worker_id, "JVM is up"),
             Report::Started => tracing::debug!(worker_id = %self.spec.worker_id, "JVM has begun its job"),
-            Report::RegisterApp(app) => outbox.register_app(&self.about, app),
+            Report::RegisterApp(app) => {
+                tracing::debug!(worker_id = %self.spec.worker_id, "driver registered");
+                outbox.register_app(&self.about, app);
+            }
             Report::SetTarget(target) => outbox.set_target(&self.about, target),
             Report::KillExecutors(ids) => outbox.kill_executors(&self.about, ids),
             Report::UnregisterApp => outbox.unregister_app(&self.about),
