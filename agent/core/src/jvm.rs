@@ -25,6 +25,8 @@ pub struct JvmStart<'a> {
     pub java_options: &'a [String],
     /// The worker.
     pub worker_id: &'a str,
+    /// The kind of job that its JVM is to prepare for while it waits; `None` if it need not wait.
+    pub warm_up: Option<&'a str>,
     /// Where the worker finds its credentials.
     pub credentials: CredentialsAt<'a>,
     /// URL of the coordinator's services, as this host's workers reach them.
@@ -84,6 +86,9 @@ impl JvmStart<'_> {
             ("HEARTH_CONTROL".to_owned(), text(&self.view.control_socket())),
             ("HEARTH_WORKER_ID".to_owned(), self.worker_id.to_owned()),
         ]);
+        if let Some(kind) = self.warm_up {
+            environment.push(("HEARTH_WARM_UP".to_owned(), kind.to_owned()));
+        }
         environment.sort();
         environment
     }
@@ -139,6 +144,7 @@ mod tests {
             archive: Some(Path::new("/usr/lib/hearth-archives/driver.jsa")),
             java_options: &["-Xss4m".to_owned()],
             worker_id: "w1",
+            warm_up: Some("spark-executor"),
             credentials: CredentialsAt { full_uri: "http://127.0.0.1:1/v1/credentials", token: "hidden" },
             service: "http://127.0.0.1:2",
             region: "us-east-1",
@@ -155,6 +161,7 @@ mod tests {
         let environment = start.environment();
         assert!(environment.is_sorted_by(|one, other| one.0 < other.0), "{environment:?}");
         assert!(environment.contains(&("PYSPARK_PYTHON".to_owned(), "/usr/bin/python3.11".to_owned())));
+        assert!(environment.contains(&("HEARTH_WARM_UP".to_owned(), "spark-executor".to_owned())));
         assert!(!format!("{start:?}").contains("hidden"));
     }
 }

@@ -102,6 +102,7 @@ impl Layout {
             archive: archive.as_deref(),
             java_options: &java_options,
             worker_id: spec.worker_id.as_str(),
+            warm_up: spec.is_deferred.then(|| job_kind(spec.kind)),
             credentials: CredentialsAt { full_uri: &host.credentials_uri, token: &spec.credentials_token },
             service: &service.url,
             region: &service.region,
@@ -134,10 +135,7 @@ impl Layout {
             map.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
         };
         Some(RunOrder {
-            kind: match spec.kind {
-                WorkerKind::SparkDriver => "spark-driver",
-                WorkerKind::SparkExecutor => "spark-executor",
-            },
+            kind: job_kind(spec.kind),
             args: spec.args.iter().map(fill).collect(),
             properties: fill_values(&spec.properties),
             env: fill_values(&spec.environment),
@@ -172,6 +170,14 @@ impl Layout {
                 Some(MountView { hide: vec![state_dir.to_owned()], mounts: binds.chain([memory]).collect() })
             }
         }
+    }
+}
+
+/// The launcher's name for what a worker runs.
+fn job_kind(kind: WorkerKind) -> &'static str {
+    match kind {
+        WorkerKind::SparkDriver => "spark-driver",
+        WorkerKind::SparkExecutor => "spark-executor",
     }
 }
 

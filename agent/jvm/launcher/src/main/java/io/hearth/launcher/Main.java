@@ -13,7 +13,7 @@ import java.util.concurrent.CompletableFuture;
  *
  * <p>What the job is arrives over the control socket after the JVM is up, so the same start serves a JVM that waits for
  * a job and one that is started for it. Environment: {@code HEARTH_CONTROL} (path of the socket),
- * {@code HEARTH_WORKER_ID}.
+ * {@code HEARTH_WORKER_ID}, and {@code HEARTH_WARM_UP} (the kind of job that will come) if the JVM has to wait.
  */
 public final class Main {
     /** How long the agent may take to answer the first connection. */
@@ -61,11 +61,26 @@ public final class Main {
             Log.warn("no agent answered within " + FIRST_CONNECTION.toSeconds() + " s");
             Runtime.getRuntime().halt(Outcome.NO_AGENT);
         }
+        warmUp(System.getenv("HEARTH_WARM_UP"));
         Outcome outcome = perform(run.join());
         if (ending.settle()) {
             ending.exit(channel, outcome);
         }
         ending.awaitExit();
+    }
+
+    private void warmUp(String kind) {
+        if (kind == null) {
+            return;
+        }
+        try {
+            Optional<Engine> waiting = engine(kind);
+            if (waiting.isPresent()) {
+                waiting.get().warmUp(run::isDone);
+            }
+        } catch (Exception | LinkageError e) {
+            Log.warn("warming up failed, the job starts slower: " + e);
+        }
     }
 
     private void onOrder(Order order) {
@@ -78,11 +93,15 @@ public final class Main {
         }
     }
 
-    private Outcome perform(Order.Run order) {
-        Optional<Engine> found = ServiceLoader.load(Engine.class).stream()
+    private static Optional<Engine> engine(String kind) {
+        return ServiceLoader.load(Engine.class).stream()
                 .map(ServiceLoader.Provider::get)
-                .filter(candidate -> candidate.kind().equals(order.kind()))
+                .filter(candidate -> candidate.kind().equals(kind))
                 .findFirst();
+    }
+
+    private Outcome perform(Order.Run order) {
+        Optional<Engine> found = engine(order.kind());
         if (found.isEmpty()) {
             return new Outcome(Outcome.NO_AGENT, null, "no engine for a worker of kind " + order.kind());
         }

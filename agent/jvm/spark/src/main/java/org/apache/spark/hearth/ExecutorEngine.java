@@ -3,6 +3,7 @@ package org.apache.spark.hearth;
 import io.hearth.launcher.Engine;
 import io.hearth.launcher.Order;
 import io.hearth.launcher.Outcome;
+import java.util.function.BooleanSupplier;
 import org.apache.spark.executor.CoarseGrainedExecutorBackend;
 
 /**
@@ -15,6 +16,11 @@ public final class ExecutorEngine implements Engine {
     @Override
     public String kind() {
         return "spark-executor";
+    }
+
+    @Override
+    public void warmUp(BooleanSupplier isOver) throws Exception {
+        ExecutorWarmUp.run(isOver);
     }
 
     @Override
