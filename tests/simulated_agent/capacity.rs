@@ -1,6 +1,6 @@
 //! What a host offers is never exceeded, and who waits is told for what.
 
-use crate::autopilot::{Autopilot, total};
+use crate::autopilot::{Autopilot, Network, total};
 use crate::harness::{Cluster, PATIENCE, Submission};
 use crate::host::{Host, room_for};
 use hearth_coordinator_core::world::World;
@@ -72,9 +72,9 @@ async fn capacity_holds_at_every_instant_while_thirty_job_runs_come_and_go() {
         "maximumCapacity": {"cpu": format!("{MOST_WORKERS} vCPU"), "memory": "1000 GB", "disk": "2000 GB"},
     });
     let application = cluster.application(limits).await;
-    let mut pilots = Vec::new();
+    let (mut pilots, network) = (Vec::new(), Network::new());
     for room in [5, 4, 3] {
-        pilots.push(Autopilot::new(Host::enrol(&cluster, room_for(room)).await));
+        pilots.push(Autopilot::new(Host::enrol(&cluster, room_for(room)).await, network.clone()));
     }
     let [one, two, three] = &mut pilots[..] else { unreachable!("three were made") };
     let checked = async {

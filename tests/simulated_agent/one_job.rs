@@ -152,7 +152,9 @@ async fn a_job_run_whose_driver_fails_says_why() {
         agent_cause: "no-launch".to_owned(),
         ..v1::Ended::default()
     };
+    let lost = v1::Ended { exit_code: Some(0), agent_cause: "lost".to_owned(), ..v1::Ended::default() };
     let cases = [
+        (lost, "Job failed because its driver was lost: the host lost its process."),
         (
             failed,
             "Job failed, the driver ended with exit code 1: AnalysisException: Table or view not found: sales",

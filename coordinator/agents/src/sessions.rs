@@ -118,3 +118,62 @@ impl Sessions {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Inbox = mpsc::Receiver<Result<ToAgent, tonic::Status>>;
+
+    fn open(sessions: &Sessions, agent: &AgentId) -> (Place, Inbox) {
+        let (outbox, inbox) = mpsc::channel(1);
+        (sessions.open(agent, outbox), inbox)
+    }
+
+    fn forget() -> to_agent::Message {
+        to_agent::Message::ForgetWorker(hearth_proto::v1::ForgetWorker::default())
+    }
+
+    #[test]
+    fn a_stream_is_replaced_at_once_but_waits_for_the_last_word_of_the_former() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (first, mut first_inbox) = open(&sessions, &agent);
+        assert!(first.former_over.is_cancelled() && !first.closed.is_cancelled());
+        let (second, mut second_inbox) = open(&sessions, &agent);
+        assert!(first.closed.is_cancelled() && !second.former_over.is_cancelled());
+        sessions.send(&agent, forget());
+        assert!(first_inbox.try_recv().is_err() && second_inbox.try_recv().is_ok());
+        assert!(!sessions.close(&agent, &first), "the agent is still reachable");
+        drop(first);
+        assert!(second.former_over.is_cancelled());
+
+        // Also one that was closed before its successor came may still have something to say.
+        assert!(sessions.close(&agent, &second));
+        sessions.send(&agent, forget());
+        assert!(second_inbox.try_recv().is_err());
+        let (third, _inbox) = open(&sessions, &agent);
+        assert!(!third.former_over.is_cancelled());
+        drop(second);
+        assert!(third.former_over.is_cancelled());
+    }
+
+    #[test]
+    fn an_agent_that_takes_no_messages_is_cut_off() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (place, _inbox) = open(&sessions, &agent);
+        sessions.send(&agent, forget());
+        assert!(!place.closed.is_cancelled());
+        sessions.send(&agent, forget());
+        assert!(place.closed.is_cancelled());
+    }
+
+    #[test]
+    fn a_coordinator_that_goes_down_opens_no_stream_any_more() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (before, _inbox) = open(&sessions, &agent);
+        sessions.close_all();
+        assert!(before.closed.is_cancelled());
+        let (after, _inbox) = open(&sessions, &"b".parse().expect("an id"));
+        assert!(after.closed.is_cancelled());
+    }
+}

@@ -16,7 +16,6 @@ use crate::config::CoordinatorConfig;
 use crate::control::{Control, Site};
 use anyhow::Context;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
-use hearth_coordinator_core::command::Command;
 use hearth_engine::Engine;
 use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
 use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener, PeerName, Terms};
@@ -141,8 +140,6 @@ impl Coordinator {
         let performing = perform_effects(owed, epoch, sessions.clone(), supplies.clone(), builds);
         tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
         tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
-        // Whatever the store says of agents, none is in contact with this process yet.
-        parts.engine.ask(Command::TermBegan).await.context("beginning a term of office")?;
 
         let credential = LiveCredential::new(&authority.issue(
             &PeerName::Coordinator,
