@@ -29,7 +29,7 @@ async fn a_driver_runs_asks_for_executors_ends_and_leaves_nothing() {
             &["exit", "3", "{hearth:host}", "{hearth:service}", "local:///usr/lib/spark/x.py"],
         ))
         .await;
-    world.coordinator.running("w1").await;
+    // Its words may be here before the news that it runs.
     let mut target = None;
     let mut app = None;
     world
@@ -248,6 +248,9 @@ async fn workers_share_classes_once_the_host_has_made_archives() {
     for worker in ["w1", "w2", "w3", "w4"] {
         world.forget(worker).await;
     }
+    world.stop_agent();
+    world.start_agent();
+    world.log_says("outdated class-data archives removed").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use hearth_agent_core::jvm::class_path;
-use hearth_agent_core::view::View;
+use hearth_agent_core::view::{HostPaths, View};
 use hearth_bundles::BundleId;
 use hearth_processes::java::JavaInstall;
 use hearth_types::WorkerKind;
@@ -57,6 +57,23 @@ impl Archives {
         Some(self.dir.join(key)).filter(|found| found.is_dir())
     }
 
+    /// Removes archives that fit nothing any more: their bundle went, or the JDK or hearth's jars have changed. What a
+    /// running JVM has mapped stays with it. Blocks.
+    pub(crate) fn remove_outdated(&self, host: &Host) -> io::Result<()> {
+        for entry in fs::read_dir(&self.dir)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.starts_with(PARTIAL) || Wanted::fits(host, &name) {
+                continue;
+            }
+            // A crash half way must not leave a damaged directory under a name that may be wanted again.
+            let going = self.dir.join(format!("{PARTIAL}{name}"));
+            fs::rename(self.dir.join(&name), &going)?;
+            fs::remove_dir_all(&going)?;
+            tracing::info!(archives = name, "outdated class-data archives removed");
+        }
+        Ok(())
+    }
+
     /// Has archives made when there is time. Asking again changes nothing.
     pub(crate) fn want(&self, wanted: Wanted) {
         // A full queue or an agent that is stopping: the next worker asks again.
@@ -107,6 +124,21 @@ pub(crate) fn archive_file(kind: WorkerKind) -> &'static str {
 }
 
 impl Wanted {
+    /// Whether the archives of a key are what a worker of this host would look for.
+    fn fits(host: &Host, key: &str) -> bool {
+        let mut parts = key.split('-');
+        let (Some(Ok(bundle)), Some(Ok(major))) =
+            (parts.next().map(str::parse::<BundleId>), parts.next().map(str::parse))
+        else {
+            return false;
+        };
+        let tree = host.bundles.path(&bundle);
+        let Some(java) = host.java(major).filter(|_| tree.is_dir()) else { return false };
+        let paths =
+            HostPaths { worker: PathBuf::new(), bundle: tree, jvm: host.jvm_dir.clone(), archives: None };
+        Self::new(host, bundle, java, None, &View::new(host.isolation, &paths)).key == key
+    }
+
     /// What fits a worker that runs `bundle` on `java` in `view`: the JVM checks names, sizes and times of the JDK's own
     /// classes and of everything on the class path, and a bundle never changes. Blocks for a few looks at files.
     pub(crate) fn new(

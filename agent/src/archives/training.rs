@@ -67,6 +67,11 @@ pub(crate) async fn keep_making(host: Arc<Host>, mut orders: mpsc::Receiver<Want
     if let Err(error) = clear(&host).await {
         tracing::warn!(error = error_chain(&error), "clearing away a former agent's training failed");
     }
+    let owner = host.clone();
+    let removed = tokio::task::spawn_blocking(move || owner.archives.remove_outdated(&owner)).await;
+    if let Ok(Err(error)) = removed {
+        tracing::warn!(%error, "removing outdated class-data archives failed");
+    }
     let mut failed_at: BTreeMap<String, Instant> = BTreeMap::new();
     while let Some(wanted) = orders.recv().await {
         let has_just_failed = failed_at.get(&wanted.key).is_some_and(|at| at.elapsed() < AGAIN_AFTER);
