@@ -130,14 +130,22 @@ pub(super) fn run_spec(
 /// Executors prepared beside the driver, at the most: more would only take the driver's processors while it starts.
 const MOST_PREPARED: u32 = 4;
 
-/// How many executors Spark asks for as soon as it is up. None are prepared where their JVM's options are the job's own.
+/// How many executors Spark asks for as soon as it is up. None are prepared where their JVM's options, or
+/// variables that Spark itself reads, are the job's own.
 fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
     let options = [
         "spark.executor.extraJavaOptions",
         "spark.executor.defaultJavaOptions",
         "spark.executor.extraClassPath",
     ];
-    if options.iter().any(|key| conf.get(*key).is_some_and(|value| !value.is_empty())) {
+    // Spark and Hadoop read these variables once, and a JVM that waits has done so before it learns the job's.
+    let fixes = |key: &String| {
+        key.strip_prefix("spark.executorEnv.")
+            .is_some_and(|name| name.starts_with("SPARK_") || name.starts_with("HADOOP_"))
+    };
+    if options.iter().any(|key| conf.get(*key).is_some_and(|value| !value.is_empty()))
+        || conf.keys().any(fixes)
+    {
         return 0;
     }
     let count = |key: &str| conf.get(key).and_then(|value| value.parse::<u32>().ok());
