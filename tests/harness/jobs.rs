@@ -1,5 +1,6 @@
 //! Applications and job runs, through the endpoint.
 
+use super::client::Answer;
 use super::cluster::{Cluster, RELEASE};
 use hearth_coordinator_core::job_run::JobRun;
 use hearth_coordinator_core::worker::Worker;
@@ -24,12 +25,13 @@ pub(crate) struct Submission {
     attempts: u32,
     role: String,
     log_uri: Option<String>,
+    session_policy: Option<String>,
 }
 
 impl Submission {
     /// With so many executors surely wanted at first; its script's arguments are `executors` and their number.
     pub(crate) fn of_executors(executors: u32) -> Self {
-        Self { executors, attempts: 1, role: ROLE.to_owned(), log_uri: None }
+        Self { executors, attempts: 1, role: ROLE.to_owned(), log_uri: None, session_policy: None }
     }
 
     pub(crate) fn attempts(self, attempts: u32) -> Self {
@@ -42,6 +44,10 @@ impl Submission {
 
     pub(crate) fn logs_to(self, uri: &str) -> Self {
         Self { log_uri: Some(uri.to_owned()), ..self }
+    }
+
+    pub(crate) fn session_policy(self, policy: &str) -> Self {
+        Self { session_policy: Some(policy.to_owned()), ..self }
     }
 
     fn body(&self) -> Value {
@@ -68,6 +74,9 @@ impl Submission {
             }},
             "retryPolicy": {"maxAttempts": self.attempts},
         });
+        if let Some(policy) = &self.session_policy {
+            body["executionIamPolicy"] = json!({"policy": policy});
+        }
         if let Some(uri) = &self.log_uri {
             body["configurationOverrides"] =
                 json!({"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": uri}}});
@@ -108,10 +117,15 @@ impl Cluster {
 
     /// A job run.
     pub(crate) async fn submit_to(&self, application: &ApplicationId, submission: &Submission) -> Job {
-        let path = format!("/applications/{application}/jobruns");
-        let made = self.administrator().emr(Method::POST, &path, Some(&submission.body())).await.json();
+        let made = self.try_submit(application, submission).await.json();
         let run = made["jobRunId"].as_str().and_then(|id| id.parse().ok()).expect("a job run id");
         Job { application: application.clone(), run }
+    }
+
+    /// `StartJobRun`, whatever is answered.
+    pub(crate) async fn try_submit(&self, application: &ApplicationId, submission: &Submission) -> Answer {
+        let path = format!("/applications/{application}/jobruns");
+        self.administrator().emr(Method::POST, &path, Some(&submission.body())).await
     }
 
     /// `GetJobRun`.

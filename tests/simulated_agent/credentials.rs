@@ -124,3 +124,43 @@ async fn a_job_can_do_what_its_role_allows_and_nothing_else() {
     assert_eq!(narrow.get_object("hearth/allowed/x").await.body, "fine");
     assert_eq!(administrator.get_object("hearth/elsewhere/x").await.status, 404);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_run_whose_role_is_gone_fails_and_its_host_stays_in_contact() {
+    let cluster = Cluster::start().await;
+    let job = cluster.submit(&Submission::of_executors(0)).await;
+    let administrator = cluster.administrator();
+    for action in
+        [&[("Action", "DeleteRolePolicy"), ("PolicyName", "default")][..], &[("Action", "DeleteRole")]]
+    {
+        let common = [("Version", "2010-05-08"), ("RoleName", "hearth-job")];
+        let done = administrator.query("iam", &[action, &common].concat()).await;
+        assert_eq!(done.status, 200, "{done:?}");
+    }
+    let host = Host::enrol(&cluster, room_for(1)).await;
+    let stream = host.attach(&cluster, vec![]).await;
+    let (state, details) = cluster.end_of(&job).await;
+    assert_eq!(state, "FAILED");
+    let reason = "The role arn:aws:iam::000000000000:role/hearth-job cannot be found";
+    assert!(details.contains("could not be started") && details.contains(reason), "{details}");
+    stream.settled().await;
+    assert_eq!(cluster.world().booked(&host.id).cpu_millis, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_policy_narrows_the_role_or_is_refused_at_once() {
+    let cluster = Cluster::start().await;
+    let host = Host::enrol(&cluster, room_for(1)).await;
+    let stream = host.attach(&cluster, vec![]).await;
+    let policy = json!({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::hearth/allowed/*"},
+    ]});
+    let job = cluster.submit(&Submission::of_executors(0).session_policy(&policy.to_string())).await;
+    let narrow = driver_client(&cluster, &stream, &job, 1).await;
+    assert_eq!(narrow.put_object("hearth/allowed/x", "fine").await.status, 200);
+    assert_eq!(narrow.put_object("hearth/elsewhere/x", "not fine").await.status, 403);
+    let application = cluster.application(json!({})).await;
+    let unreadable = Submission::of_executors(0).session_policy("{\"Statement\": 7}");
+    let refused = cluster.try_submit(&application, &unreadable).await;
+    assert!(refused.status == 400 && refused.body.contains("executionIamPolicy.policy"), "{refused:?}");
+}

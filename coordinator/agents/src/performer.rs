@@ -4,17 +4,20 @@
 use crate::convert::{to_launch, to_news};
 use crate::orders::{run_worker, start_worker};
 use crate::sessions::Sessions;
-use crate::supplies::Supplies;
-use hearth_coordinator_core::command::{Effect, StartOrder};
+use crate::supplies::{Supplies, SupplyError};
+use hearth_coordinator_core::command::{Command, Effect, Report, ReportState, StartOrder};
+use hearth_coordinator_core::worker::{Exit, Worker};
+use hearth_engine::Engine;
 use hearth_proto::v1;
 use hearth_proto::v1::to_agent::Message;
 use hearth_types::{Epoch, ReleaseLabel};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// Performs effects in order until the engine ends. Releases to be built are handed to `builds`.
+/// Performs effects in order for as long as it is polled. Releases to be built are handed to `builds`.
 pub async fn perform_effects(
     mut effects: mpsc::Receiver<Effect>,
+    engine: Engine,
     epoch: Epoch,
     sessions: Sessions,
     supplies: Arc<dyn Supplies>,
@@ -22,7 +25,7 @@ pub async fn perform_effects(
 ) {
     while let Some(effect) = effects.recv().await {
         match effect {
-            Effect::Start(order) => start(&order, epoch, &sessions, &*supplies).await,
+            Effect::Start(order) => start(&order, &engine, epoch, &sessions, &*supplies).await,
             Effect::Run(order) => {
                 if let Some(message) = run_worker(&order, epoch) {
                     sessions.send(&order.worker.agent, Message::RunWorker(message));
@@ -55,7 +58,13 @@ pub async fn perform_effects(
     }
 }
 
-async fn start(order: &StartOrder, epoch: Epoch, sessions: &Sessions, supplies: &dyn Supplies) {
+async fn start(
+    order: &StartOrder,
+    engine: &Engine,
+    epoch: Epoch,
+    sessions: &Sessions,
+    supplies: &dyn Supplies,
+) {
     let worker = &order.worker;
     match supplies.worker_credentials(worker).await {
         Ok(credentials) => {
@@ -63,10 +72,26 @@ async fn start(order: &StartOrder, epoch: Epoch, sessions: &Sessions, supplies: 
             let message = start_worker(order, epoch, secret, credentials);
             sessions.send(&worker.agent, Message::StartWorker(message));
         }
+        Err(SupplyError::Impossible(reason)) => {
+            let told = never_started(worker.clone(), reason, engine.clone(), sessions.clone());
+            // Beside us: the engine may be waiting for us to take its effects.
+            tokio::spawn(told);
+        }
         // The worker stays assigned; it is ordered again when its agent attaches, which is made to happen soon.
         Err(error) => {
             tracing::error!(worker_id = %worker.id, job_run_id = %worker.run, error = %error, "making credentials");
             sessions.cut(&worker.agent);
         }
+    }
+}
+
+/// Ends a worker that its agent was never told of.
+async fn never_started(worker: Worker, reason: String, engine: Engine, sessions: Sessions) {
+    tracing::warn!(worker_id = %worker.id, job_run_id = %worker.run, reason, "worker cannot be started");
+    let state = ReportState::Ended(Exit { launch_error: reason, ..Exit::default() });
+    let report = Report { worker: worker.id, launch: worker.launch, state };
+    if let Err(error) = engine.ask(Command::WorkerReported { agent: worker.agent.clone(), report }).await {
+        tracing::error!(error = %error, "recording that a worker cannot be started");
+        sessions.cut(&worker.agent);
     }
 }

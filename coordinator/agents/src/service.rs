@@ -319,6 +319,7 @@ fn malformed(error: hearth_types::IdError) -> Status {
 fn unsupplied(error: SupplyError) -> Status {
     match error {
         SupplyError::Missing(what) => Status::not_found(format!("{what} does not exist")),
+        SupplyError::Impossible(reason) => Status::failed_precondition(reason),
         SupplyError::Failed { .. } => {
             tracing::error!(error = %error, cause = ?std::error::Error::source(&error), "supplying an agent");
             Status::unavailable(error.to_string())

@@ -34,6 +34,9 @@ pub enum SupplyError {
     /// It does not exist.
     #[error("{0} does not exist")]
     Missing(String),
+    /// It cannot be had, however often it is asked for; the reason is for people.
+    #[error("{0}")]
+    Impossible(String),
     /// Getting it failed.
     #[error("{doing}")]
     Failed {

@@ -9,7 +9,7 @@ use hearth_api::emr::wire;
 use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
 use hearth_coordinator_core::job_run::CancelCause;
 use hearth_engine::{EngineError, fresh_job_run_id, now};
-use hearth_identity::{Context, ServiceRefused};
+use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
 use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState};
 use std::sync::Arc;
@@ -32,6 +32,7 @@ impl Control {
             return Err(super::refusals::no_application(&application_id));
         }
         self.check_role(&request.execution_role_arn)?;
+        check_session_policy(request.execution_iam_policy.as_ref())?;
         let token = ClientToken {
             scope: application_id.to_string(),
             token: request.client_token.clone(),
@@ -188,6 +189,21 @@ impl Control {
         }
         Ok(wire::CancelJobRunResponse { application_id: application.clone(), job_run_id: id.clone() })
     }
+}
+
+/// A policy that cannot be read would fail the job when it is to be started; one that is not applied would leave it
+/// more rights than were asked for.
+fn check_session_policy(policy: Option<&wire::JobRunExecutionIamPolicy>) -> Result<(), ControlError> {
+    let Some(policy) = policy else { return Ok(()) };
+    if policy.policy_arns.as_ref().is_some_and(|arns| !arns.is_empty()) {
+        let message =
+            "executionIamPolicy.policyArns is not supported by this version; use policy.".to_owned();
+        return Err(ControlError::Validation { message });
+    }
+    let parsed = policy.policy.as_ref().map(|text| IdentityPolicy::parse(text.clone())).transpose();
+    parsed.map(drop).map_err(|error| ControlError::Validation {
+        message: format!("executionIamPolicy.policy cannot be read: {error}"),
+    })
 }
 
 /// The stored document with what changed since laid over it.

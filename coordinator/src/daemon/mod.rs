@@ -137,7 +137,8 @@ impl Coordinator {
         let sessions = Sessions::default();
         let (builds, to_build) = mpsc::unbounded_channel();
         // What is not performed when we stop is derived again.
-        let performing = perform_effects(owed, epoch, sessions.clone(), supplies.clone(), builds);
+        let performing =
+            perform_effects(owed, parts.engine.clone(), epoch, sessions.clone(), supplies.clone(), builds);
         tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
         tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
 

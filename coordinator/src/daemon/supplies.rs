@@ -34,21 +34,25 @@ fn failed(doing: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send +
     move |source| SupplyError::Failed { doing, source }
 }
 
+/// Identity answers from memory: what it refuses now it refuses next time.
+fn impossible(error: impl std::fmt::Display) -> SupplyError {
+    SupplyError::Impossible(format!("its credentials cannot be made: {error}"))
+}
+
 #[tonic::async_trait]
 impl Supplies for DaemonSupplies {
     async fn worker_credentials(&self, worker: &Worker) -> Result<WorkerCredentials, SupplyError> {
-        let doing = "making a job's credentials";
         let world = self.engine.snapshot();
         let spec = match world.run(&worker.run) {
             Some(run) => run.spec.clone(),
             // The run ended; its logs are still being shipped under its role.
             None => self.ended_spec(&worker.run).await?,
         };
-        let role = self.identity.role_by_arn(&spec.role_arn).map_err(|e| failed(doing)(Box::new(e)))?;
+        let role = self.identity.role_by_arn(&spec.role_arn).map_err(impossible)?;
         let request = SessionRequest {
             role: role.name,
             session_name: format!("{}", worker.run),
-            policies: session_policies(&spec.session_policies).map_err(failed(doing))?,
+            policies: session_policies(&spec.session_policies).map_err(impossible)?,
             ttl: CREDENTIALS_LIFE,
             job: Some(JobClaim {
                 job_run_id: worker.run.clone(),
@@ -57,7 +61,7 @@ impl Supplies for DaemonSupplies {
                 worker_id: worker.id.clone(),
             }),
         };
-        let issued = self.identity.issue_session(request, now()).map_err(|e| failed(doing)(Box::new(e)))?;
+        let issued = self.identity.issue_session(request, now()).map_err(impossible)?;
         Ok(as_supplied(issued, spec.role_arn.clone()))
     }
 
