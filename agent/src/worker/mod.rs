@@ -1,6 +1,8 @@
 //! One worker on this host: a task that does what its [`hearth_agent_core::life::Life`] calls for.
 
+mod fetch;
 mod launch;
+mod outcome;
 mod task;
 
 pub(crate) use task::{Command, WorkerTask};

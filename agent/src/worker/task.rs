@@ -1,6 +1,8 @@
 //! The task of one worker: performs the deeds its life calls for, one after another, and writes down what came of them.
 
+use super::fetch::fetch_bundle;
 use super::launch::Layout;
+use super::outcome::{now_unix_ms, outcome, unix_ms_at};
 use crate::control::{Control, Incoming, Order, Report, listen};
 use crate::durable;
 use crate::host::Host;
@@ -8,14 +10,12 @@ use crate::outbox::About;
 use crate::roster::RosterHandle;
 use crate::shipping::Shipping;
 use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State};
-use backon::{BackoffBuilder, ExponentialBuilder};
 use hearth_agent_core::life::{Adoption, AgentCause, Deed, Event, Life, Outcome, Phase, Step, Stop};
 use hearth_agent_core::view::Isolation;
-use hearth_bundles::BundleError;
 use hearth_cgroups::{Limits, Share, WorkerGroup};
 use hearth_credentials::{Credentials, WorkerToken};
 use hearth_processes::{
-    End, Exit, Identity, KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt,
+    Identity, KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt,
 };
 use hearth_proto::v1;
 use hearth_telemetry::error_chain;
@@ -30,8 +30,6 @@ use tokio_util::sync::CancellationToken;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often processes that did not die of it are killed again.
 const KILL_AGAIN: Duration = Duration::from_secs(5);
-/// Tries to fetch a bundle; with backoff they last about four minutes, longer than a coordinator's restart.
-const FETCH_TRIES: usize = 12;
 const MIB: u64 = 1 << 20;
 
 /// What a worker's task is told.
@@ -546,54 +544,6 @@ enum RemoveError {
     Directory(#[from] hearth_processes::WorkerDirError),
 }
 
-async fn fetch_bundle(host: Arc<Host>, spec: Arc<Spec>) -> Result<(), String> {
-    let id = spec.bundle_id();
-    let mut delays = ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(500))
-        .with_max_delay(Duration::from_secs(30))
-        .with_max_times(FETCH_TRIES)
-        .with_jitter()
-        .build();
-    loop {
-        let (uplink, wanted) = (host.uplink.clone(), id.clone());
-        let fetched =
-            host.bundles.ensure(&id, move || async move { uplink.fetch_bundle(wanted).await }, |_| {});
-        let error = match fetched.await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let reason = error_chain(&error);
-        let delay = match error {
-            BundleError::Fetch { .. } | BundleError::Digest { .. } | BundleError::Interrupted { .. } => {
-                delays.next()
-            }
-            BundleError::Unpack { .. } | BundleError::Disk { .. } => None,
-        };
-        let Some(delay) = delay else { return Err(reason) };
-        tracing::warn!(worker_id = %spec.worker_id, error = reason, "fetching a release bundle failed, trying again");
-        sleep(delay).await;
-    }
-}
-
-fn outcome(exit: Exit) -> Outcome {
-    let (exit_code, signal, launch_error) = match exit.end {
-        End::Exited(code) => (Some(code), None, None),
-        End::Signaled(signal) => (None, Some(signal), None),
-        End::LaunchFailed(reason) => (None, None, Some(reason)),
-    };
-    let cause = if launch_error.is_some() { AgentCause::NoLaunch } else { AgentCause::None };
-    Outcome {
-        exit_code,
-        signal,
-        oom_killed: exit.oom_killed,
-        launch_error,
-        memory_peak_bytes: exit.memory_peak_bytes,
-        cpu_usec: exit.cpu.map(|cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX)),
-        at_unix_ms: i64::try_from(exit.ended_at_unix_ms).unwrap_or(i64::MAX),
-        cause,
-    }
-}
-
 /// The next report; never ready without a channel, `None` when the channel is finished. Cancel safe.
 async fn next_report(control: &mut Option<Control>) -> Option<Incoming> {
     match control {
@@ -617,16 +567,6 @@ async fn blocking<T: Send + 'static, E: std::error::Error + Send + 'static>(
         Ok(done) => done.map_err(|error| error_chain(&error)),
         Err(panic) => Err(panic.to_string()),
     }
-}
-
-fn now_unix_ms() -> i64 {
-    i64::try_from(hearth_keeper::system::unix_ms()).unwrap_or(i64::MAX)
-}
-
-/// The wall clock at a moment of `CLOCK_BOOTTIME`.
-fn unix_ms_at(boottime: Duration) -> i64 {
-    let ago = hearth_processes::host::boottime().saturating_sub(boottime);
-    now_unix_ms() - i64::try_from(ago.as_millis()).unwrap_or(0)
 }
 
 fn own_uid() -> u32 {

@@ -214,7 +214,8 @@ impl World {
     /// Lays everything out and starts the coordinator; no agent yet.
     pub(crate) async fn new() -> Self {
         hearth_mtls::install_provider();
-        let root = tempfile::Builder::new().prefix("a").tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        // Not below /tmp, where a worker sees its own.
+        let root = tempfile::Builder::new().prefix("hearth-a").tempdir_in("/var/tmp").unwrap();
         open_to_all(root.path());
         let authority = Authority::create("test", SystemTime::now()).unwrap();
         let agent_id = format!("test-{}", root.path().file_name().unwrap().to_string_lossy().to_lowercase());

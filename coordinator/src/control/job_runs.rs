@@ -206,6 +206,18 @@ fn check_session_policy(policy: Option<&wire::JobRunExecutionIamPolicy>) -> Resu
     })
 }
 
+/// Characters that `stateDetails` may have (service model: `String256`).
+const DETAILS: usize = 256;
+
+/// Details as the model allows them: one line, cut; stack traces are in the logs.
+fn in_one_line(details: &str) -> String {
+    let line = details.lines().next().unwrap_or_default();
+    if line.chars().count() <= DETAILS {
+        return line.to_owned();
+    }
+    line.chars().take(DETAILS - 1).chain(['…']).collect()
+}
+
 /// The stored document with what changed since laid over it.
 fn view(record: JobRunRecord) -> Result<wire::JobRun, ControlError> {
     let mut document: wire::JobRun =
@@ -222,7 +234,7 @@ fn view(record: JobRunRecord) -> Result<wire::JobRun, ControlError> {
         .started_at
         .zip(run.ended_at)
         .map(|(started, ended)| i32::try_from(ended.since(started).as_secs()).unwrap_or(i32::MAX));
-    document.state_details = run.details;
+    document.state_details = in_one_line(&run.details);
     Ok(document)
 }
 
@@ -264,5 +276,18 @@ fn attempt_summary(run: wire::JobRun) -> wire::JobRunAttemptSummary {
         release_label: run.release_label,
         engine_type: Some("SPARK".to_owned()),
         attempt: run.attempt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_one_line_within_the_models_limit() {
+        assert_eq!(in_one_line("Job failed: X\n\tat y"), "Job failed: X");
+        let long = in_one_line(&"ä".repeat(1000));
+        assert_eq!(long.chars().count(), DETAILS);
+        assert!(long.ends_with('…'));
     }
 }

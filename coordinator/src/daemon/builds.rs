@@ -8,9 +8,11 @@ use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_engine::Engine;
 use hearth_objects::{Attributes, ObjectStore, WriteCondition};
 use hearth_releases::{
-    BuildRequest, BuiltBundle, Cancel, Catalog, PhaseText, Target, build, default_cache_dir,
+    BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, PhaseText, Target, build, default_cache_dir,
+    verify,
 };
 use hearth_types::ReleaseLabel;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -86,12 +88,15 @@ impl Builder {
             let cache_dir = default_cache_dir();
             let work_dir = cache_dir.join("bundles");
             let progress = PhaseText::new(TELL_EVERY, move |text| drop(steps.try_send(text)));
+            if let Some(imported) = imported(&work_dir, &BundleIdentity::new(&manifest, target)) {
+                return Ok((imported, Origin::Imported));
+            }
             let request =
                 BuildRequest { manifest: &manifest, target, work_dir: &work_dir, cache_dir: &cache_dir };
-            build(&request, &progress, &cancel)
+            build(&request, &progress, &cancel).map(|built| (built, Origin::Built))
         });
         tokio::pin!(work);
-        let built = loop {
+        let (built, origin) = loop {
             tokio::select! {
                 built = &mut work => break built.context("the build ended abnormally")??,
                 Some(step) = told.recv() => self.tell(label, ReleaseState::Building { step }).await,
@@ -100,6 +105,9 @@ impl Builder {
         };
         self.tell(label, ReleaseState::Building { step: "storing the bundle".to_owned() }).await;
         self.keep(&built).await?;
+        if origin == Origin::Built {
+            tokio::fs::remove_file(&built.path).await.context("removing the built bundle's file")?;
+        }
         Ok(ReleaseState::Ready {
             sha256: built.sha256.to_string(),
             java_major: java.major.into(),
@@ -124,6 +132,22 @@ impl Builder {
                 .await
                 .context("storing the bundle")?;
         }
-        tokio::fs::remove_file(&built.path).await.context("removing the built bundle's file")
+        Ok(())
     }
+}
+
+/// Where a bundle's file comes from: what we built is ours to remove, what a person put there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Built,
+    Imported,
+}
+
+/// A bundle of exactly this content that `hearth release build` or `import` left, for sites without a network.
+fn imported(dir: &Path, wanted: &BundleIdentity) -> Option<BuiltBundle> {
+    let files = std::fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    files.filter(|path| path.to_string_lossy().ends_with(".tar.zst")).find_map(|path| {
+        let info = verify(&path).ok().filter(|info| info.identity == *wanted)?;
+        Some(BuiltBundle { path, sha256: info.sha256, bytes: info.bytes })
+    })
 }
