@@ -51,13 +51,16 @@ const COMMITTER: [(&str, &str); 6] = [
     ("spark.sql.sources.commitProtocolClass", "org.apache.spark.hearth.HearthCommitProtocol"),
 ];
 
+/// The settings that say with how many executors a job begins: Spark takes the larger.
+const INITIAL_EXECUTORS: [&str; 2] = ["spark.dynamicAllocation.initialExecutors", "spark.executor.instances"];
+
 /// The setting that bounds the number of executors.
 const MAXIMUM_EXECUTORS: &str = "spark.dynamicAllocation.maxExecutors";
 
 /// The default settings of `release_label` for a job whose own settings, all layers merged, are `chosen`.
 ///
-/// Depends on `chosen` in two places: the committer (see [`committer_applies`]), and the initial number of executors,
-/// which stays within a chosen maximum. `optimize_allocation` is the `spark` classification's
+/// Depends on `chosen` in two places: the committer (see [`committer_applies`]), and the initial number of executors
+/// (see [`default_executors`]). `optimize_allocation` is the `spark` classification's
 /// `dynamicAllocationOptimization` (guide:2867-2889).
 pub fn for_release(
     release_label: &str,
@@ -71,10 +74,10 @@ pub fn for_release(
     if has_executor_limit(release_label) {
         settings.insert(MAXIMUM_EXECUTORS.to_owned(), MAXIMUM_EXECUTORS_UNTIL_6_9.to_owned());
     }
-    let maximum = chosen.get(MAXIMUM_EXECUTORS).and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
-    let executors = EXECUTORS.min(maximum).to_string();
-    settings.insert("spark.dynamicAllocation.initialExecutors".to_owned(), executors.clone());
-    settings.insert("spark.executor.instances".to_owned(), executors);
+    let executors = default_executors(chosen).to_string();
+    for key in INITIAL_EXECUTORS {
+        settings.insert(key.to_owned(), executors.clone());
+    }
     if optimize_allocation {
         // Spark doubles its request every second by default; a worker starts in a few. Asking again only after
         // workers had time to arrive keeps it from requesting executors that the running stage no longer needs.
@@ -93,6 +96,16 @@ pub fn for_release(
 pub fn committer_applies(chosen: &BTreeMap<String, String>) -> bool {
     let own = COMMITTER.iter().any(|(key, ours)| chosen.get(*key).is_some_and(|theirs| theirs != ours));
     !own
+}
+
+/// The default of both [`INITIAL_EXECUTORS`]: within a chosen maximum, and no more than the job chose for the other of
+/// the two, or the default of one would overrule what the job says in the other.
+fn default_executors(chosen: &BTreeMap<String, String>) -> u64 {
+    INITIAL_EXECUTORS
+        .iter()
+        .chain(&[MAXIMUM_EXECUTORS])
+        .filter_map(|key| chosen.get(*key)?.parse().ok())
+        .fold(EXECUTORS, u64::min)
 }
 
 /// Whether `label` is an EMR release up to 6.9 (guide:2910).
@@ -153,6 +166,16 @@ mod tests {
         let settings = for_release("emr-7.6.0", &chosen(&[(MAXIMUM_EXECUTORS, "1")]), false);
         assert_eq!(settings["spark.executor.instances"], "1");
         assert_eq!(settings["spark.dynamicAllocation.initialExecutors"], "1");
+    }
+
+    #[test]
+    fn the_default_number_does_not_overrule_a_smaller_one_chosen_in_the_other_setting() {
+        for [one, other] in [INITIAL_EXECUTORS, [INITIAL_EXECUTORS[1], INITIAL_EXECUTORS[0]]] {
+            for (number, default) in [("1", "1"), ("8", "3"), ("many", "3")] {
+                let settings = for_release("emr-7.6.0", &chosen(&[(one, number)]), false);
+                assert_eq!(settings[other], default, "{one}={number}");
+            }
+        }
     }
 
     #[test]
