@@ -213,6 +213,8 @@ impl Roster {
             to_agent::Message::StopWorker(order) => self.stop(&order).await,
             to_agent::Message::ForgetWorker(order) => self.forget(&order),
             to_agent::Message::ExecutorNews(news) => self.news(news),
+            // Leases are not kept yet.
+            to_agent::Message::Settled(_) | to_agent::Message::LeaseExtension(_) => {}
             // The session's own.
             to_agent::Message::Welcome(_)
             | to_agent::Message::HeartbeatAnswer(_)
