@@ -1,7 +1,8 @@
 //! The coordinator's rules, pure: no I/O, no clock, no randomness, no async. Time and ids come in as arguments.
 //!
 //! [`decide::decide`] turns a [`world::World`], a [`command::Command`] and a time into a [`command::Decision`] or a
-//! refusal; [`world::World::apply`] is the only way the world changes; [`schedule::schedule`] plans placements.
+//! refusal; [`world::World::apply`] is the only way the world changes; [`schedule::schedule`] plans placements;
+//! [`turn::Turn`] puts them together.
 
 pub mod agent;
 pub mod application;
@@ -13,6 +14,7 @@ pub mod policy;
 pub mod release;
 pub mod schedule;
 pub mod spark_submit;
+pub mod turn;
 pub mod worker;
 pub mod worker_size;
 pub mod world;

@@ -2,9 +2,9 @@
 
 use crate::ids::fresh_worker_id;
 use crate::{EngineError, Request, now};
-use hearth_coordinator_core::command::{Change, Command, Decision, Effect, Refusal, Reply};
+use hearth_coordinator_core::command::{Change, Command, Effect, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
-use hearth_coordinator_core::schedule::schedule;
+use hearth_coordinator_core::turn::Turn;
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
 use hearth_types::Timestamp;
@@ -25,10 +25,7 @@ pub(crate) struct Core {
     pub(crate) publish: watch::Sender<Arc<World>>,
 }
 
-struct Answered {
-    answer: oneshot::Sender<Result<Reply, EngineError>>,
-    result: Result<Reply, Refusal>,
-}
+type Answer = oneshot::Sender<Result<Reply, EngineError>>;
 
 pub(crate) async fn run(mut core: Core, mut queue: mpsc::Receiver<Request>) {
     core.perform(owed_effects(&core.world)).await;
@@ -76,49 +73,33 @@ async fn sleep_until(deadline: Option<Timestamp>) {
 impl Core {
     async fn turn(&mut self, requests: Vec<Request>) -> Result<(), Arc<StoreError>> {
         let at = now();
-        let (mut changes, mut effects, mut answered) = (Vec::new(), Vec::new(), Vec::new());
-        let mut keep = |decision: Decision| {
-            changes.extend(decision.changes);
-            effects.extend(decision.effects);
-            decision.reply
-        };
-        for Request { command, answer } in requests {
-            let result = decide(&mut self.world, command, at).map(&mut keep);
-            answered.push(Answered { answer, result });
-        }
-        let passed = decide(&mut self.world, Command::TimePassed, at).map(&mut keep);
-        debug_assert!(passed.is_ok(), "time cannot be refused");
-        let plan = schedule(&self.world);
-        if !plan.is_empty() {
-            let ids = plan.placements.iter().map(|_| fresh_worker_id()).collect();
-            let placed = decide(&mut self.world, Command::Place { plan, ids }, at).map(&mut keep);
-            debug_assert!(placed.is_ok(), "a plan is carried out as far as it holds");
-        }
-        self.settle(changes, effects, answered, at).await
+        let (commands, askers): (Vec<Command>, Vec<Answer>) =
+            requests.into_iter().map(|request| (request.command, request.answer)).unzip();
+        let turn = Turn::take(&mut self.world, commands, at, fresh_worker_id);
+        self.settle(turn, askers, at).await
     }
 
     async fn settle(
         &mut self,
-        changes: Vec<Change>,
-        effects: Vec<Effect>,
-        answered: Vec<Answered>,
+        Turn { changes, effects, answers }: Turn,
+        askers: Vec<Answer>,
         at: Timestamp,
     ) -> Result<(), Arc<StoreError>> {
         if !changes.is_empty() {
             if let Err(error) = self.store.commit(changes.clone(), at).await {
                 tracing::error!(error = %error, "decision not durable; reading the world again");
                 let error = Arc::new(error);
-                for Answered { answer, .. } in answered {
-                    drop(answer.send(Err(EngineError::Store(error.clone()))));
+                for asker in askers {
+                    drop(asker.send(Err(EngineError::Store(error.clone()))));
                 }
                 return Err(error);
             }
             log_transitions(&changes);
             self.publish.send_replace(Arc::new(self.world.clone()));
         }
-        for Answered { answer, result } in answered {
+        for (asker, answer) in askers.into_iter().zip(answers) {
             // The asker may have gone; what it asked for is done all the same.
-            drop(answer.send(result.map_err(EngineError::Refused)));
+            drop(asker.send(answer.map_err(EngineError::Refused)));
         }
         self.perform(effects).await;
         Ok(())
