@@ -28,6 +28,12 @@ pub(crate) struct Spec {
     pub(crate) java_module_options: Vec<String>,
     pub(crate) heap_mib: u64,
     pub(crate) java_options: Vec<String>,
+    /// Entries of the class path in front of the engine's.
+    #[serde(default)]
+    pub(crate) class_path: Vec<String>,
+    /// Small files by name, which the worker finds in its `conf` directory.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, String>,
     pub(crate) executor_id: String,
     pub(crate) args: Vec<String>,
     pub(crate) properties: BTreeMap<String, String>,
@@ -97,6 +103,8 @@ impl Spec {
             java_module_options: order.java_module_options,
             heap_mib: order.heap_mib,
             java_options: order.java_options,
+            class_path: order.class_path,
+            files: order.files.into_iter().collect(),
             executor_id: order.executor_id,
             args: order.args,
             properties: order.properties.into_iter().collect(),

@@ -124,6 +124,7 @@ async fn executors_asked_for_after_registration_are_told_everything_at_once() {
     let order = stream.starts(&job, v1::WorkerKind::SparkExecutor, 1).await.remove(0);
     assert!(!order.deferred && is_pair(&order.args, "--executor-id", "1"), "{:?}", order.args);
     assert_eq!(order.java_options, ["-Dengine=says"]);
+    assert_eq!(order.class_path, ["engine/says.jar"]);
     assert_eq!(
         (order.environment["SPARK_USER"].as_str(), order.properties["spark.driver.port"].as_str()),
         ("hadoop", "7077")

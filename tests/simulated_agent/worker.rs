@@ -78,6 +78,7 @@ impl Worker {
             executor_java_opts: vec!["-Dengine=says".to_owned()],
             executor_env: [("SPARK_USER".to_owned(), "hadoop".to_owned())].into(),
             executor_properties: [("spark.driver.port".to_owned(), "7077".to_owned())].into(),
+            executor_class_path: vec!["engine/says.jar".to_owned()],
         }))
     }
 

@@ -7,7 +7,7 @@ use crate::view::View;
 /// The values of one worker's placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholders {
-    values: [(&'static str, String); 7],
+    values: [(&'static str, String); 8],
 }
 
 impl Placeholders {
@@ -19,6 +19,7 @@ impl Placeholders {
             values: [
                 ("{hearth:host}", host.to_owned()),
                 ("{hearth:service}", service.to_owned()),
+                ("{hearth:conf}", text(&view.conf())),
                 ("{hearth:logs}", text(&view.logs)),
                 ("{hearth:home}", text(&view.home)),
                 ("{hearth:spark_home}", text(&view.spark_home)),
@@ -68,6 +69,7 @@ mod tests {
                 "{hearth:service}{hearth:python}{hearth:python_path}",
                 "http://127.0.0.1:9/usr/bin/python3/b/python",
             ),
+            ("-Dx={hearth:conf}/y", "-Dx=/w/run/conf/y"),
             ("{hearth:host}", "{hearth:logs}"),
             ("{\"json\": {hearth:home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
             ("{", "{"),

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 /// Place of Spark that users know (design §6.3).
 pub const SPARK_HOME: &str = "/usr/lib/spark";
-/// Name, below Spark's home, of the examples that hearth brings along.
-const EXAMPLES_JAR: &str = "examples/jars/spark-examples.jar";
+/// The examples that hearth brings along, below Spark's home.
+const EXAMPLES_JAR: &str = "/usr/lib/spark/examples/jars/spark-examples.jar";
+/// Home and working directory that users know.
+const HOME: &str = "/home/hadoop";
 
 /// Whether workers have a file system view and a user of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,11 +77,11 @@ impl View {
                 jvm: "/usr/lib/hearth".into(),
                 archives: host.archives.as_ref().map(|_| "/usr/lib/hearth-archives".into()),
                 python_packages: "/usr/lib/hearth-python".into(),
-                home: "/home/hadoop".into(),
+                home: HOME.into(),
                 logs: "/var/log/hearth".into(),
                 run: "/run/hearth".into(),
                 tmp: "/tmp".into(),
-                examples_jar: Path::new(SPARK_HOME).join(EXAMPLES_JAR),
+                examples_jar: EXAMPLES_JAR.into(),
             },
             Isolation::Shared => Self {
                 isolation,
@@ -130,39 +132,37 @@ impl View {
         self.run.join("control.sock")
     }
 
-    /// Turns the well-known path of Spark inside `text` (a path, a URI, a list or a setting) into the one of this view.
+    /// The directory of the files that were ordered for the worker.
+    pub fn conf(&self) -> PathBuf {
+        self.run.join("conf")
+    }
+
+    /// Turns well-known paths (Spark's home, the worker's own) inside `text` (a path, a URI, a list or a setting) into
+    /// those of this view.
     ///
     /// Only whole paths count: `s3://bucket/usr/lib/spark/x` names something else.
     pub fn resolve(&self, text: &str) -> String {
         if self.isolation == Isolation::Private {
             return text.to_owned();
         }
+        // The jar first: it lies below Spark's home for users alone.
+        let places = [(EXAMPLES_JAR, &self.examples_jar), (SPARK_HOME, &self.spark_home), (HOME, &self.home)];
         let mut resolved = String::with_capacity(text.len());
-        let mut rest = text;
-        let mut before = String::new();
-        while let Some(at) = rest.find(SPARK_HOME) {
-            let (head, tail) = rest.split_at(at);
-            before.push_str(head);
-            resolved.push_str(head);
-            let after = &tail[SPARK_HOME.len()..];
-            if begins_a_path(&before) && ends_a_name(after) {
-                match after.strip_prefix('/').and_then(|name| name.strip_prefix(EXAMPLES_JAR)) {
-                    Some(end) if ends_a_name(end) => {
-                        resolved.push_str(&self.examples_jar.to_string_lossy());
-                        rest = end;
-                    }
-                    _ => {
-                        resolved.push_str(&self.spark_home.to_string_lossy());
-                        rest = after;
-                    }
+        let mut at = 0;
+        while let Some(next) = text[at..].chars().next() {
+            let is_here = |known: &str| text[at..].strip_prefix(known).is_some_and(ends_a_name);
+            match places.iter().find(|(known, _)| is_here(known)) {
+                Some((known, path)) if begins_a_path(&text[..at]) => {
+                    resolved.push_str(&path.to_string_lossy());
+                    at += known.len();
                 }
-            } else {
-                resolved.push_str(SPARK_HOME);
-                rest = after;
+                _ => {
+                    resolved.push(next);
+                    at += next.len_utf8();
+                }
             }
-            before.push_str(SPARK_HOME);
         }
-        resolved + rest
+        resolved
     }
 }
 
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn the_known_paths_lead_to_the_bundle() {
+    fn the_known_paths_lead_to_the_bundle_and_the_workers_home() {
         let view = View::new(Isolation::Shared, &host());
         for (text, resolved) in [
             (
@@ -221,6 +221,8 @@ mod tests {
                 "/usr/lib/spark/examples/jars/spark-examples.jar2",
                 "/s/bundles/b/spark/examples/jars/spark-examples.jar2",
             ),
+            ("/home/hadoop/lib/*:/home/hadoop", "/s/workers/w/work/lib/*:/s/workers/w/work"),
+            ("/home/hadoop2/x:é/home/hadoop", "/home/hadoop2/x:é/home/hadoop"),
             ("nothing of ours", "nothing of ours"),
         ] {
             assert_eq!(view.resolve(text), resolved);

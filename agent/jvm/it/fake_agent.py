@@ -78,7 +78,7 @@ class Lab:
 class Worker:
     """One JVM with its directory, its socket, and both directions of its control channel."""
 
-    def __init__(self, lab, name, order, on_report, heap="1g", java_opts=()):
+    def __init__(self, lab, name, order, on_report, heap="1g", java_opts=(), class_path=()):
         self.lab = lab
         self.name = name
         self.on_report = on_report
@@ -102,7 +102,7 @@ class Worker:
             "HEARTH_WORKER_ID": name,
         }
         command = [lab.java, f"-Xmx{heap}", *MODULE_OPTIONS, f"-Djava.io.tmpdir={self.dir / 'tmp'}", *lab.flags,
-                   *java_opts, "-cp", lab.class_path(), "io.hearth.launcher.Main"]
+                   *java_opts, "-cp", ":".join([*class_path, lab.class_path()]), "io.hearth.launcher.Main"]
         self.process = subprocess.Popen(
             command, cwd=self.dir / "work", env=env, stdin=subprocess.DEVNULL, start_new_session=True,
             stdout=open(self.dir / "logs/stdout", "ab"), stderr=open(self.dir / "logs/stderr", "ab"))
@@ -295,7 +295,8 @@ class Job:
                 "--driver-url", self.registration["driver_url"], "--executor-id", executor_id, "--hostname", "127.0.0.1",
                 "--bind-address", "127.0.0.1", "--cores", str(profile["cores"]), "--app-id",
                 self.registration["app_id"], "--resourceProfileId", str(profile["rp_id"])],
-        }, self._on_report, heap=f"{profile['memory_mib']}m", java_opts=executor["java_opts"])
+        }, self._on_report, heap=f"{profile['memory_mib']}m", java_opts=executor["java_opts"],
+           class_path=executor["class_path"])
         self.driver.send({"type": "executor_launched", "id": executor_id, "host": "127.0.0.1"})
 
     def wait(self, seconds=120):

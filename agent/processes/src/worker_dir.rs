@@ -1,8 +1,8 @@
 //! Workers' directories: made with the right owners, removed completely.
 
-use std::fs::{self, DirBuilder, Permissions};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
 use crate::Identity;
@@ -61,6 +61,12 @@ pub enum WorkerDirError {
         /// The id.
         worker_id: String,
     },
+    /// A name that was given for a worker's file cannot be one.
+    #[error("{name:?} cannot name a file")]
+    BadFileName {
+        /// The name.
+        name: String,
+    },
 }
 
 impl WorkerDirs {
@@ -109,8 +115,7 @@ impl WorkerDirs {
     /// # Errors
     /// [`WorkerDirError::BadName`] for an id that is not one plain directory name.
     pub fn get(&self, worker_id: &str) -> Result<WorkerDir, WorkerDirError> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        if worker_id.is_empty() || worker_id.starts_with('.') || !worker_id.bytes().all(is_plain) {
+        if !is_plain(worker_id) {
             return Err(WorkerDirError::BadName { worker_id: worker_id.to_owned() });
         }
         Ok(WorkerDir { path: self.root.join(worker_id) })
@@ -128,7 +133,7 @@ impl WorkerDirs {
         for path in [dir.work(), dir.logs(), dir.sparklogs(), dir.tmp()] {
             make(&path, 0o700, identity)?;
         }
-        for path in [dir.run(), dir.path.join("etc")] {
+        for path in [dir.run(), dir.conf(), dir.path.join("etc")] {
             make(&path, 0o755, None)?;
         }
         if let Some(Identity { uid, gid }) = identity {
@@ -204,6 +209,32 @@ impl WorkerDir {
         self.run().join("control.sock")
     }
 
+    /// Directory of the files that were ordered for the worker: the agent's, searchable by all.
+    pub fn conf(&self) -> PathBuf {
+        self.run().join("conf")
+    }
+
+    /// Writes a file into [`WorkerDir::conf`], which the worker alone can read, and replaces an earlier one. Blocks.
+    ///
+    /// # Errors
+    /// [`WorkerDirError::BadFileName`] for a name that is not one plain file name, [`WorkerDirError::Make`].
+    pub fn place(&self, name: &str, text: &str, owner: Option<Identity>) -> Result<(), WorkerDirError> {
+        if !is_plain(name) {
+            return Err(WorkerDirError::BadFileName { name: name.to_owned() });
+        }
+        let path = self.conf().join(name);
+        let removed = match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        };
+        let written = removed.and_then(|()| {
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path)?;
+            file.write_all(text.as_bytes())?;
+            owner.map_or(Ok(()), |Identity { uid, gid }| fchown(&file, Some(uid), Some(gid)))
+        });
+        written.map_err(|source| WorkerDirError::Make { path, source })
+    }
+
     /// Temporary files of the worker.
     pub fn tmp(&self) -> PathBuf {
         self.path.join("tmp")
@@ -218,6 +249,12 @@ impl WorkerDir {
     pub fn group(&self) -> PathBuf {
         self.path.join("etc/group")
     }
+}
+
+/// Whether `name` is one visible component of a path, and nothing that a shell or a log would stumble over.
+fn is_plain(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_plain)
 }
 
 fn make(path: &Path, mode: u32, owner: Option<Identity>) -> Result<(), WorkerDirError> {
@@ -295,6 +332,24 @@ mod tests {
         assert!(dirs.list().expect("listed").is_empty());
         assert!(outside.path().join("kept").exists(), "links are not followed");
         assert_eq!(fs::read_dir(state.path().join("workers")).expect("listed").count(), 0);
+    }
+
+    #[test]
+    fn files_are_the_workers_alone_and_stay_in_their_directory() {
+        let state = tempfile::tempdir().expect("a directory");
+        let dirs = WorkerDirs::open(state.path()).expect("opened");
+        let dir = dirs.prepare("w", None).expect("made");
+        for text in ["first", "second"] {
+            dir.place("log4j2.properties", text, None).expect("written");
+            assert_eq!(fs::read_to_string(dir.conf().join("log4j2.properties")).expect("there"), text);
+        }
+        let written = fs::metadata(dir.conf().join("log4j2.properties")).expect("there");
+        assert_eq!(written.mode() & 0o777, 0o400);
+        for bad in ["", "..", "a/b", "/etc/passwd", ".hidden"] {
+            let refused = dir.place(bad, "", None);
+            assert!(matches!(refused, Err(WorkerDirError::BadFileName { .. })), "{bad:?}");
+        }
+        dirs.remove("w").expect("removed");
     }
 
     #[test]

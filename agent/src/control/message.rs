@@ -129,6 +129,9 @@ struct ExecutorStart {
     java_opts: Vec<String>,
     env: HashMap<String, String>,
     properties: HashMap<String, String>,
+    /// A driver that is adopted may be of an older version, which never said.
+    #[serde(default)]
+    class_path: Vec<String>,
 }
 
 impl From<RegisterApp> for v1::RegisterApp {
@@ -140,6 +143,7 @@ impl From<RegisterApp> for v1::RegisterApp {
             executor_java_opts: message.executor.java_opts,
             executor_env: message.executor.env,
             executor_properties: message.executor.properties,
+            executor_class_path: message.executor.class_path,
         }
     }
 }
@@ -190,9 +194,10 @@ mod tests {
         };
         assert_eq!((target.profiles[0].heap_mib, target.profiles[0].total_mib), (1024, 1408));
         let app = r#"{"type":"register_app","seq":2,"app_id":"a","driver_url":"u","ui_port":null,
-            "executor":{"java_opts":["-Xss2m"],"env":{},"properties":{"spark.port":"1"}}}"#;
+            "executor":{"java_opts":["-Xss2m"],"env":{},"properties":{"spark.port":"1"},
+            "class_path":["a.jar"]}}"#;
         assert!(matches!(parse(app), Ok(Line::Numbered { seq: 2, report: Some(Report::RegisterApp(app)) })
-            if app.ui_port == 0 && app.executor_properties["spark.port"] == "1"));
+            if app.ui_port == 0 && app.executor_properties["spark.port"] == "1" && app.executor_class_path == ["a.jar"]));
         let finished = r#"{"type":"finished","seq":9,"exit_code":1,"error_class":"E","error_message":null}"#;
         assert!(matches!(
             parse(finished),

@@ -11,6 +11,7 @@ use hearth_cgroups::WorkerGroup;
 use hearth_processes::{Access, Identity, LaunchPlan, Mount, View as MountView, WorkerDir};
 use hearth_types::WorkerKind;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Spark opens a file for each shuffle block it serves, and a connection to each peer.
@@ -90,8 +91,10 @@ impl Layout {
         let java = host.java(spec.java_major).ok_or(LaunchError::NoJava(spec.java_major))?;
         let service = host.service.borrow().clone();
         let placeholders = self.placeholders(host, &service.url);
-        let java_options: Vec<String> =
-            spec.java_options.iter().map(|option| self.filled(&placeholders, spec, option)).collect();
+        let fill = |text: &String| self.filled(&placeholders, spec, text);
+        let java_options: Vec<String> = spec.java_options.iter().map(fill).collect();
+        let class_path: Vec<String> = spec.class_path.iter().map(fill).collect();
+        let variables = filled_values(&spec.environment, fill);
         let archive = self.view.archives.as_ref().map(|archives| archives.join(archive_file(spec.kind)));
         let start = JvmStart {
             view: &self.view,
@@ -100,7 +103,9 @@ impl Layout {
             heap_mib: spec.heap_mib,
             module_options: &spec.java_module_options,
             archive: archive.as_deref(),
+            class_path: &class_path,
             java_options: &java_options,
+            variables: &variables,
             worker_id: spec.worker_id.as_str(),
             warm_up: spec.is_deferred.then(|| job_kind(spec.kind)),
             credentials: CredentialsAt { full_uri: &host.credentials_uri, token: &spec.credentials_token },
@@ -131,14 +136,15 @@ impl Layout {
         let service = host.service.borrow().url.clone();
         let placeholders = self.placeholders(host, &service);
         let fill = |text: &String| self.filled(&placeholders, spec, text);
-        let fill_values = |map: &std::collections::BTreeMap<String, String>| {
-            map.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
-        };
         Some(RunOrder {
             kind: job_kind(spec.kind),
-            args: spec.args.iter().map(fill).collect(),
-            properties: fill_values(&spec.properties),
-            env: fill_values(&spec.environment),
+            args: spec
+                .args
+                .iter()
+                .map(|text| if is_for_executors(text) { text.clone() } else { fill(text) })
+                .collect(),
+            properties: filled_values(&spec.properties, fill),
+            env: filled_values(&spec.environment, fill),
             secret: spec.secret.clone(),
             unpack: Vec::new(),
         })
@@ -149,9 +155,9 @@ impl Layout {
         Placeholders::new(&self.view, &host.config.worker_address, service, &python.to_string_lossy())
     }
 
-    /// Fills in the host's values, then the known paths, then the one name that Spark leaves open for executors.
+    /// Fills in the known paths, then the host's values, then the one name that Spark leaves open for executors.
     fn filled(&self, placeholders: &Placeholders, spec: &Spec, text: &str) -> String {
-        self.view.resolve(&placeholders.fill(text)).replace("{{EXECUTOR_ID}}", &spec.executor_id)
+        placeholders.fill(&self.view.resolve(text)).replace("{{EXECUTOR_ID}}", &spec.executor_id)
     }
 
     fn mounts(&self, state_dir: &Path, spec: &Spec) -> Option<MountView> {
@@ -171,6 +177,18 @@ impl Layout {
             }
         }
     }
+}
+
+fn filled_values(
+    map: &BTreeMap<String, String>,
+    fill: impl Fn(&String) -> String,
+) -> BTreeMap<String, String> {
+    map.iter().map(|(name, value)| (name.clone(), fill(value))).collect()
+}
+
+/// Whether an argument is a setting of executors: the paths in it are those of the host where an executor runs.
+fn is_for_executors(argument: &str) -> bool {
+    argument.starts_with("spark.executor.") || argument.starts_with("spark.executorEnv.")
 }
 
 /// The launcher's name for what a worker runs.

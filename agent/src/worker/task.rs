@@ -191,7 +191,11 @@ impl WorkerTask {
     async fn make_directories(&self) -> Result<(), String> {
         let (host, spec, uid) = (self.host.clone(), self.spec.clone(), self.state.uid);
         let identity = uid.map(|uid| Identity { uid, gid: uid });
-        blocking(move || host.dirs.prepare(spec.worker_id.as_str(), identity)).await.map(drop)
+        blocking(move || {
+            let dir = host.dirs.prepare(spec.worker_id.as_str(), identity)?;
+            spec.files.iter().try_for_each(|(name, text)| dir.place(name, text, identity))
+        })
+        .await
     }
 
     async fn make_cgroup(&self) -> Result<(), String> {

@@ -107,7 +107,7 @@ if args[0] == "exit":
                                      headers={"Authorization": os.environ["AWS_CONTAINER_AUTHORIZATION_TOKEN"]})
     print("key", json.load(urllib.request.urlopen(request))["AccessKeyId"])
     channel.send(type="register_app", app_id="app-1", driver_url="spark://x", ui_port=4040,
-                 executor={"java_opts": [], "env": {}, "properties": {"spark.port": "1"}})
+                 executor={"java_opts": [], "env": {}, "properties": {"spark.port": "1"}, "class_path": []})
     channel.send(type="set_target", profiles=[{"rp_id": 0, "count": 2, "cores": 1, "memory_mib": 512,
                                                "overhead_mib": 384, "offheap_mib": 0, "pyspark_mib": 0,
                                                "total_mib": 896}])

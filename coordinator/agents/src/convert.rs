@@ -98,6 +98,7 @@ pub(crate) fn said(message: v1::driver_message::Message) -> Result<Said, Malform
             executor_java_opts: app.executor_java_opts,
             executor_env: app.executor_env.into_iter().collect(),
             executor_properties: app.executor_properties.into_iter().collect(),
+            executor_class_path: app.executor_class_path,
         }),
         Message::SetTarget(target) => DriverWord::Wants(target.profiles.into_iter().map(profile).collect()),
         Message::KillExecutors(kill) => {

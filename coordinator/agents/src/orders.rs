@@ -75,6 +75,8 @@ pub(crate) fn start_worker(
             message.set_kind(v1::WorkerKind::SparkDriver);
             message.heap_mib = process.heap_mib;
             message.java_options.clone_from(&process.java_options);
+            message.class_path.clone_from(&process.class_path);
+            message.files = process.files.clone().into_iter().collect();
             message.args.clone_from(&process.args);
             message.properties = process.properties.clone().into_iter().collect();
             message.environment = process.environment.clone().into_iter().collect();
@@ -84,10 +86,13 @@ pub(crate) fn start_worker(
             message.set_kind(v1::WorkerKind::SparkExecutor);
             message.heap_mib = *heap_mib;
             message.executor_id = executor.to_string();
+            message.java_options.clone_from(&process.java_options);
+            message.files = process.files.clone().into_iter().collect();
             message.environment = process.environment.clone().into_iter().collect();
             match &order.app {
                 Some(app) => {
-                    message.java_options.clone_from(&app.executor_java_opts);
+                    message.java_options.extend_from_slice(&app.executor_java_opts);
+                    message.class_path.clone_from(&app.executor_class_path);
                     message.args = executor_args(app, *executor, *profile, *cores);
                     message.properties = app.executor_properties.clone().into_iter().collect();
                     message.environment.extend(app.executor_env.clone());

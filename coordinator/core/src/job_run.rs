@@ -17,6 +17,12 @@ pub struct ProcessSpec {
     pub heap_mib: u64,
     /// Further JVM options.
     pub java_options: Vec<String>,
+    /// Entries of the class path in front of the engine's.
+    #[serde(default)]
+    pub class_path: Vec<String>,
+    /// Small files by name, which the worker finds in its `{hearth:conf}` directory.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
     /// Arguments of the engine's own entry point.
     pub args: Vec<String>,
     /// System properties set before the engine starts.
@@ -140,6 +146,9 @@ pub struct DriverApp {
     pub executor_env: BTreeMap<String, String>,
     /// Start-up configuration of executors, free of secrets.
     pub executor_properties: BTreeMap<String, String>,
+    /// Entries of executors' class path in front of the engine's.
+    #[serde(default)]
+    pub executor_class_path: Vec<String>,
 }
 
 /// How many executors of one resource profile a driver wants.

@@ -166,7 +166,7 @@ fn the_drivers_process_gets_what_spark_cannot_give_it_later() {
     )
     .launched();
     assert_eq!(launched.jvm.java_options, ["-Dz=1", "-Da=b c", "-Dd=e"]);
-    assert_eq!(launched.jvm.class_path.as_deref(), Some("/x/*:/y"));
+    assert_eq!(launched.jvm.class_path, ["/x/*", "/y"]);
     assert_eq!(
         launched.driver_env,
         settings(&[("LD_LIBRARY_PATH", "/native:/own"), ("PYSPARK_PYTHON", "./e/bin/python")])

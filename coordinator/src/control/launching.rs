@@ -137,6 +137,7 @@ fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
         "spark.executor.extraJavaOptions",
         "spark.executor.defaultJavaOptions",
         "spark.executor.extraClassPath",
+        "spark.executor.extraLibraryPath",
     ];
     // Spark and Hadoop read these variables once, and a JVM that waits has done so before it learns the job's.
     let fixes = |key: &String| {
@@ -180,9 +181,10 @@ fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {
         size: launch.driver.worker,
         heap_mib: launch.jvm.heap_mib,
         java_options: launch.jvm.java_options.clone(),
+        class_path: launch.jvm.class_path.clone(),
         args: launch.args.clone(),
-        properties: BTreeMap::new(),
         environment: launch.driver_env.clone(),
+        ..ProcessSpec::default()
     };
     let executor = ProcessSpec {
         size: launch.executor.worker,

@@ -58,8 +58,8 @@ pub struct DriverJvm {
     pub heap_mib: u64,
     /// Java options, one word each: `spark.driver.defaultJavaOptions`, then `spark.driver.extraJavaOptions`.
     pub java_options: Vec<String>,
-    /// Entries to put before Spark's own class path, separated by `:` (`spark.driver.extraClassPath`).
-    pub class_path: Option<String>,
+    /// Entries to put before Spark's own class path (`spark.driver.extraClassPath`).
+    pub class_path: Vec<String>,
 }
 
 /// How to start a job's driver. `Debug` is terse: arguments and environment may hold secrets.
@@ -160,9 +160,9 @@ fn assemble(
         jvm: DriverJvm {
             heap_mib: driver.heap_mib,
             java_options,
-            class_path: spark_conf.get("spark.driver.extraClassPath").cloned(),
+            class_path: list(spark_conf.get("spark.driver.extraClassPath"), ':'),
         },
-        unpack: list(spark_conf.get("spark.archives")),
+        unpack: list(spark_conf.get("spark.archives"), ','),
         entry,
         driver,
         executor,
@@ -277,8 +277,8 @@ fn driver_environment(spark_conf: &BTreeMap<String, String>) -> BTreeMap<String,
     environment
 }
 
-/// The entries of a comma-separated list.
-fn list(value: Option<&String>) -> Vec<String> {
-    let entries = value.map(String::as_str).unwrap_or_default().split(',').map(str::trim);
+/// The entries of a list.
+fn list(value: Option<&String>, separator: char) -> Vec<String> {
+    let entries = value.map(String::as_str).unwrap_or_default().split(separator).map(str::trim);
     entries.filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
 }

@@ -34,15 +34,17 @@ public sealed interface Report {
      * @param javaOpts the application's JVM options for executors; {@code {{EXECUTOR_ID}}} stands for the executor's id
      * @param env environment of executors
      * @param properties the configuration that executors must start with, without any secret
+     * @param classPath entries of executors' class path in front of the engine's, in order
      */
     record RegisterApp(String appId, String driverUrl, Integer uiPort, List<String> javaOpts, Map<String, String> env,
-            Map<String, String> properties) implements Report {
+            Map<String, String> properties, List<String> classPath) implements Report {
         @Override
         public Map<String, Object> toJson() {
             Map<String, Object> executor = new LinkedHashMap<>();
             executor.put("java_opts", javaOpts);
             executor.put("env", env);
             executor.put("properties", properties);
+            executor.put("class_path", classPath);
             Map<String, Object> members = members("register_app");
             members.put("app_id", appId);
             members.put("driver_url", driverUrl);

@@ -1,9 +1,11 @@
 package org.apache.spark.hearth;
 
 import io.hearth.launcher.Report;
+import java.io.File;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
+import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
 import org.apache.spark.launcher.JavaModuleOptions;
@@ -19,8 +21,26 @@ final class ExecutorStartup {
     static Report.RegisterApp describe(SparkContext context, String appId, String driverUrl) {
         SparkConf conf = context.conf();
         Integer uiPort = context.ui().isDefined() ? (Integer) context.ui().get().boundPort() : null;
-        Map<String, String> env = new TreeMap<>(JavaConverters.mapAsJavaMap(context.executorEnvs()));
-        return new Report.RegisterApp(appId, driverUrl, uiPort, javaOptions(conf, appId), env, properties(conf));
+        Map<String, String> env = environment(conf, JavaConverters.mapAsJavaMap(context.executorEnvs()));
+        return new Report.RegisterApp(
+                appId, driverUrl, uiPort, javaOptions(conf, appId), env, properties(conf), classPath(conf));
+    }
+
+    /** The application's variables for executors, with its library path, which Spark's launch scripts would put in front. */
+    static Map<String, String> environment(SparkConf conf, Map<String, String> own) {
+        Map<String, String> environment = new TreeMap<>(own);
+        String path = conf.get("spark.executor.extraLibraryPath", "");
+        if (!path.isEmpty()) {
+            environment.merge("LD_LIBRARY_PATH", path, (given, extra) -> extra + File.pathSeparator + given);
+        }
+        return environment;
+    }
+
+    /** The application's own entries of executors' class path. */
+    static List<String> classPath(SparkConf conf) {
+        return Pattern.compile(File.pathSeparator, Pattern.LITERAL)
+                .splitAsStream(conf.get("spark.executor.extraClassPath", ""))
+                .filter(entry -> !entry.isEmpty()).toList();
     }
 
     /**

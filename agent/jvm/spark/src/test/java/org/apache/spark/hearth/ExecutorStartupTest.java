@@ -22,6 +22,19 @@ class ExecutorStartupTest {
     }
 
     @Test
+    void classPathAndLibraryPathComeBeforeWhatIsThere() {
+        SparkConf conf = new SparkConf(false)
+                .set("spark.executor.extraClassPath", "/usr/lib/spark/x.jar::lib/*")
+                .set("spark.executor.extraLibraryPath", "/opt/native");
+        assertEquals(List.of("/usr/lib/spark/x.jar", "lib/*"), ExecutorStartup.classPath(conf));
+        assertEquals(Map.of("LD_LIBRARY_PATH", "/opt/native:/own", "A", "b"),
+                ExecutorStartup.environment(conf, Map.of("LD_LIBRARY_PATH", "/own", "A", "b")));
+        SparkConf empty = new SparkConf(false);
+        assertEquals(List.of(), ExecutorStartup.classPath(empty));
+        assertEquals(Map.of("A", "b"), ExecutorStartup.environment(empty, Map.of("A", "b")));
+    }
+
+    @Test
     void javaOptionsAreSplitAndWithoutTheModuleOptionsOfEveryWorker() {
         SparkConf conf = new SparkConf(false)
                 .set("spark.executor.defaultJavaOptions", "-Da=1")
