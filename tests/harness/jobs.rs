@@ -133,6 +133,18 @@ impl Cluster {
         self.administrator().emr(Method::GET, &job.path(), None).await.json()["jobRun"].take()
     }
 
+    /// `GetJobRun` of one attempt, whatever is answered.
+    pub(crate) async fn attempt(&self, job: &Job, attempt: u32) -> Answer {
+        let path = format!("{}?attempt={attempt}", job.path());
+        self.administrator().emr(Method::GET, &path, None).await
+    }
+
+    /// A page of `ListJobRunAttempts`; `query` begins with `?` or is empty.
+    pub(crate) async fn attempts(&self, job: &Job, query: &str) -> Value {
+        let path = format!("{}/attempts{query}", job.path());
+        self.administrator().emr(Method::GET, &path, None).await.json()
+    }
+
     /// `CancelJobRun`.
     pub(crate) async fn cancel(&self, job: &Job) {
         self.administrator().emr(Method::DELETE, &job.path(), None).await.json();

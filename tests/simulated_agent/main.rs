@@ -7,6 +7,7 @@
 mod harness;
 
 mod admission;
+mod attempts;
 mod autopilot;
 mod cancelling;
 mod capacity;

@@ -173,26 +173,3 @@ async fn a_job_run_whose_driver_fails_says_why() {
         assert_eq!(cluster.end_of(&job).await, ("FAILED".to_owned(), details.to_owned()));
     }
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failed_attempt_is_followed_by_the_next_and_the_last_one_counts() {
-    let cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0).attempts(2)).await;
-    let first = stream.driver(&job).await;
-    stream.say(first.runs()).await;
-    stream.say(first.exits(1)).await;
-    let orders = stream.starts(&job, v1::WorkerKind::SparkDriver, 2).await;
-    assert_ne!(orders[0].secret, orders[1].secret, "a launch has its own secret");
-    let second = Worker::of(&orders[1]);
-    assert_eq!(second.launch, v1::Launch { attempt: 2, launch: 1 });
-    assert_ne!(second.id, first.id);
-    stream.say(second.runs()).await;
-    // The first one's end comes once more, and late.
-    stream.say(first.exits(1)).await;
-    stream.forgotten(&first.id, 2).await;
-    assert_eq!(cluster.shown(&job).await["state"], "RUNNING");
-    stream.say(second.exits(0)).await;
-    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
-}

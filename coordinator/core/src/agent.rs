@@ -1,6 +1,6 @@
 //! An agent as the coordinator sees it: what its host offers and whether it is in contact.
 
-use hearth_types::{AgentId, Architecture, Timestamp, WorkerSize};
+use hearth_types::{AgentId, Architecture, Moment, WorkerSize};
 use serde::{Deserialize, Serialize};
 
 /// Contact with an agent.
@@ -10,8 +10,8 @@ pub enum Contact {
     Attached,
     /// Its stream is closed since then; its workers are presumed to run.
     Detached {
-        /// When contact was lost.
-        since: Timestamp,
+        /// When the last contact was, in the present term: a new term counts from its own beginning.
+        since: Moment,
     },
     /// It was away too long: its workers were given up.
     Lost,
@@ -37,11 +37,16 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Whether new workers may be placed on it.
-    pub const fn takes_workers(&self) -> bool {
+    /// Whether its stream is open.
+    pub const fn is_in_contact(&self) -> bool {
         match self.contact {
             Contact::Attached => true,
             Contact::Detached { .. } | Contact::Lost => false,
         }
+    }
+
+    /// Whether new workers may be placed on it.
+    pub const fn takes_workers(&self) -> bool {
+        self.is_in_contact()
     }
 }

@@ -6,9 +6,7 @@ use crate::job_run::{CancelCause, DriverApp, ExecutorProfile, JobRun, RunSpec};
 use crate::release::Release;
 use crate::schedule::Plan;
 use crate::worker::{Exit, Worker};
-use hearth_types::{
-    AgentId, ApplicationId, ApplicationState, JobRunId, Launch, ReleaseLabel, Timestamp, WorkerId,
-};
+use hearth_types::{AgentId, ApplicationId, ApplicationState, JobRunId, Launch, ReleaseLabel, WorkerId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -328,6 +326,3 @@ pub struct Decision {
     /// The answer.
     pub reply: Reply,
 }
-
-/// A point in time at which something becomes due.
-pub type Deadline = Timestamp;

@@ -1,7 +1,8 @@
 //! A job run with its attempts: one accepted `StartJobRun` on its way to exactly one final state (promises P3, P4).
 
 use hearth_types::{
-    ApplicationId, Architecture, JobRunId, JobRunState, Launch, ReleaseLabel, Timestamp, WorkerId, WorkerSize,
+    ApplicationId, Architecture, JobRunId, JobRunState, Launch, Moment, ReleaseLabel, Timestamp, WorkerId,
+    WorkerSize,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -187,6 +188,30 @@ impl ExecutorTally {
     }
 }
 
+/// An attempt that failed and was followed by another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedAttempt {
+    /// Its number, counted from 1.
+    pub attempt: u32,
+    /// Why it failed, for people.
+    pub details: String,
+    /// When it began to wait for its driver.
+    pub created_at: Timestamp,
+    /// When its driver first ran, if it did.
+    pub started_at: Option<Timestamp>,
+    /// When it failed.
+    pub ended_at: Timestamp,
+}
+
+/// The pause before an attempt that follows one that failed at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// When it is over, in the present term: a new term begins it anew.
+    pub until: Moment,
+    /// How long it is, in milliseconds.
+    pub millis: u32,
+}
+
 /// A job run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobRun {
@@ -214,6 +239,15 @@ pub struct JobRun {
     /// Why the current attempt is being given up while its driver still has to end.
     #[serde(default)]
     pub given_up: Option<String>,
+    /// The attempts before the current one, in order.
+    #[serde(default)]
+    pub failed_attempts: Vec<FailedAttempt>,
+    /// When the current attempt's driver first ran, if it did.
+    #[serde(default)]
+    pub attempt_started_at: Option<Timestamp>,
+    /// What the current attempt's driver waits for before it may be placed at all.
+    #[serde(default)]
+    pub pause: Option<Pause>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its state last changed.
@@ -261,6 +295,11 @@ impl JobRun {
             | RunPhase::Cancelling { .. }
             | RunPhase::Ended { .. } => None,
         }
+    }
+
+    /// When the current attempt began to wait for its driver: with the job run, or when the attempt before failed.
+    pub fn attempt_created_at(&self) -> Timestamp {
+        self.failed_attempts.last().map_or(self.created_at, |before| before.ended_at)
     }
 
     /// When its execution timeout passes. It counts from the first driver's start on and covers all attempts, the

@@ -76,6 +76,8 @@ enum Obstacle {
     Application(ApplicationState),
     /// As many job runs of the application as may are under way.
     Concurrency(u32),
+    /// The attempt before has not quite ended: its pause, or workers on hosts in contact.
+    AttemptBefore,
     /// The release is not there.
     Release,
     /// The application would hold more than it may.
@@ -255,6 +257,9 @@ fn driver_place<'a>(
     {
         return Err(Obstacle::Concurrency(limit));
     }
+    if follows_closely(room.world, run) {
+        return Err(Obstacle::AttemptBefore);
+    }
     let release = room.world.release(&run.spec.release);
     if !release.is_some_and(|release| matches!(release.state, ReleaseState::Ready { .. })) {
         return Err(Obstacle::Release);
@@ -277,6 +282,8 @@ fn sentence(
             "Waiting for one of {limit} concurrent job runs of the application to end; {}.",
             ahead(ahead_here)
         ),
+        // Said when the attempt before failed.
+        Obstacle::AttemptBefore => run.details.clone(),
         Obstacle::Release => no_release(world, run),
         Obstacle::MaximumCapacity(limit) => format!(
             "Waiting for {size} for the driver: the application's maximum capacity is {limit}; {}.",
@@ -315,6 +322,14 @@ fn no_host(world: &World, run: &JobRun, size: &WorkerSize, runs_ahead: usize) ->
         return format!("Waiting for a host with {size} for the driver: no host is that large.");
     }
     format!("Waiting for {size} for the driver; {}.", ahead(runs_ahead))
+}
+
+/// Whether the attempt before is not over yet: its pause, or workers of it on a host in contact. Those would work on the
+/// same data as the next one; those out of contact are stopped by their own keepers, or cannot do harm any more.
+pub(crate) fn follows_closely(world: &World, run: &JobRun) -> bool {
+    let reachable = |worker: &Worker| world.agent(&worker.agent).is_some_and(Agent::is_in_contact);
+    run.pause.is_some()
+        || world.workers_of(&run.id).any(|worker| worker.launch < run.launch && reachable(worker))
 }
 
 /// Job runs of an application that count towards its concurrency.

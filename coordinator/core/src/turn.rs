@@ -7,7 +7,7 @@ use crate::command::{Change, Command, Decision, Effect, Refusal, Reply};
 use crate::decide::decide;
 use crate::schedule::schedule;
 use crate::world::World;
-use hearth_types::{Timestamp, WorkerId};
+use hearth_types::{Now, WorkerId};
 
 /// What a turn came to. The world is ahead of the store until the changes are durable.
 #[derive(Debug, Default)]
@@ -21,26 +21,26 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Decides `commands` one after another as of `at`, then what time has brought, then what can be placed. Each new
+    /// Decides `commands` one after another as of `now`, then what time has brought, then what can be placed. Each new
     /// worker gets an identifier from `fresh`.
     pub fn take(
         world: &mut World,
         commands: impl IntoIterator<Item = Command>,
-        at: Timestamp,
+        now: Now,
         mut fresh: impl FnMut() -> WorkerId,
     ) -> Self {
         let mut turn = Self::default();
         for command in commands {
-            let decided = decide(world, command, at);
+            let decided = decide(world, command, now);
             let answer = decided.map(|decision| turn.keep(decision));
             turn.answers.push(answer);
         }
-        let passed = decide(world, Command::TimePassed, at).map(|decision| turn.keep(decision));
+        let passed = decide(world, Command::TimePassed, now).map(|decision| turn.keep(decision));
         debug_assert!(passed.is_ok(), "time cannot be refused");
         let plan = schedule(world);
         if !plan.is_empty() {
             let ids = plan.placements.iter().map(|_| fresh()).collect();
-            let placed = decide(world, Command::Place { plan, ids }, at).map(|decision| turn.keep(decision));
+            let placed = decide(world, Command::Place { plan, ids }, now).map(|decision| turn.keep(decision));
             debug_assert!(placed.is_ok(), "a plan is carried out as far as it holds");
         }
         turn

@@ -2,12 +2,13 @@
 
 use crate::agent::{Agent, Contact};
 use crate::application::Application;
-use crate::command::{Change, ClientToken, Deadline};
+use crate::command::{Change, ClientToken};
 use crate::job_run::{JobRun, RunPhase};
 use crate::release::Release;
 use crate::worker::Worker;
 use hearth_types::{
-    AgentId, ApplicationId, ApplicationState, JobRunId, ReleaseLabel, Timestamp, WorkerId, WorkerSize,
+    AgentId, ApplicationId, ApplicationState, JobRunId, Moment, Now, ReleaseLabel, Timestamp, WorkerId,
+    WorkerSize,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -130,19 +131,32 @@ impl World {
         self.held.get(application).copied().unwrap_or_default()
     }
 
-    /// The next point in time at which something becomes due.
-    pub fn next_deadline(&self) -> Option<Deadline> {
+    /// How long it is until something becomes due; nothing if nothing will.
+    pub fn due_in(&self, now: Now) -> Option<Duration> {
+        let by_the_wall_clock = self.next_deadline().map(|deadline| deadline.since(now.at));
+        let by_the_steady_clock = self.next_moment().map(|moment| moment.since(now.moment));
+        by_the_wall_clock.into_iter().chain(by_the_steady_clock).min()
+    }
+
+    /// The next deadline that a user set.
+    fn next_deadline(&self) -> Option<Timestamp> {
         let stops = self
             .applications
             .values()
             .filter(|application| self.runs_of(&application.id).next().is_none())
             .filter_map(Application::auto_stop_at);
         let timeouts = self.runs.values().filter_map(JobRun::times_out_at);
+        stops.chain(timeouts).min()
+    }
+
+    /// The next moment at which an agent is lost or a pause is over.
+    fn next_moment(&self) -> Option<Moment> {
         let losses = self.agents.values().filter_map(|agent| match agent.contact {
             Contact::Detached { since } => Some(since.plus(LOST_AFTER)),
             Contact::Attached | Contact::Lost => None,
         });
-        stops.chain(timeouts).chain(losses).min()
+        let pauses = self.waiting().filter_map(|run| run.pause.map(|pause| pause.until));
+        losses.chain(pauses).min()
     }
 
     /// Makes a change part of the world.

@@ -304,6 +304,8 @@ fn an_executor_that_dies_again_and_again_ends_the_attempt_and_at_last_the_job_ru
             let driver = driver(&cluster);
             end(&mut cluster, &driver, Exit { code: Some(0), ..Exit::default() });
             assert_eq!(cluster.run("r").executors.failed, 3);
+            cluster.flow();
+            cluster.pass(1000);
             cluster.schedule();
             assert_eq!(cluster.run("r").executors, ExecutorTally { failed: 0, most_wanted: 1 });
             cluster.flow();
@@ -368,7 +370,11 @@ fn a_failed_attempt_is_followed_by_the_next_and_its_executors_end_first() {
     let stopped = decision.effects.iter().filter(|effect| matches!(effect, Effect::Stop { .. })).count();
     assert_eq!((stopped, old.len()), (2, 2));
     assert_eq!(cluster.run("r").launch, Launch { attempt: 2, launch: 1 });
-    assert!(cluster.run("r").details.starts_with("Attempt 2 follows. Job failed"));
+    assert!(cluster.run("r").details.starts_with("Attempt 2 follows in 1 s. Job failed"));
+    cluster.pass(1000);
+    cluster.schedule();
+    assert_eq!(cluster.run("r").driver(), None, "executors of the first attempt are not gone yet");
+    cluster.flow();
     cluster.schedule();
     cluster.flow();
     // A late word about the first attempt changes nothing.
@@ -377,6 +383,42 @@ fn a_failed_attempt_is_followed_by_the_next_and_its_executors_end_first() {
     let second = driver(&cluster);
     end(&mut cluster, &second, fails());
     assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed);
+}
+
+#[test]
+fn an_attempt_that_failed_at_once_is_followed_after_a_pause_that_survives_a_restart() {
+    let mut cluster = running(spec(1, 0, 1, 4));
+    let ended_at = cluster.now + 30_000;
+    cluster.pass(30_000);
+    let first = driver(&cluster);
+    end(&mut cluster, &first, fails());
+    let attempts = &cluster.run("r").failed_attempts;
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].attempt, attempts[0].ended_at.as_millis()), (1, ended_at));
+    assert_eq!(attempts[0].started_at, cluster.run("r").started_at);
+    assert_eq!(cluster.run("r").attempt_created_at().as_millis(), ended_at);
+    cluster.pass(999);
+    // A wall clock that jumps makes it neither longer nor shorter.
+    cluster.now -= 3_600_000;
+    cluster.schedule();
+    assert_eq!(cluster.run("r").driver(), None);
+    cluster.restart();
+    cluster.attach(0);
+    cluster.attach(1);
+    cluster.pass(999);
+    cluster.now += 7_200_000;
+    cluster.schedule();
+    assert_eq!(cluster.run("r").driver(), None, "the new term begins the pause anew");
+    cluster.pass(1);
+    cluster.schedule();
+    cluster.flow();
+    // One that ran for a while is followed without a pause.
+    cluster.pass(60_000);
+    let second = driver(&cluster);
+    end(&mut cluster, &second, fails());
+    assert_eq!(cluster.run("r").pause, None);
+    cluster.schedule();
+    assert_eq!(driver(&cluster).launch.attempt, 3);
 }
 
 #[test]
@@ -500,15 +542,14 @@ fn an_idle_application_stops_by_itself_and_a_job_run_starts_it_again() {
     let id = application_id("app");
     let state = |cluster: &Cluster| cluster.world.application(&id).expect("exists").state;
     cluster.ask(Command::StartApplication(id.clone())).expect("started");
-    let last_moment = cluster.now + 900_000;
-    assert_eq!(cluster.world.next_deadline().map(|at| at.as_millis()), Some(last_moment));
+    assert_eq!(cluster.world.due_in(cluster.by_the_clocks()), Some(Duration::from_secs(900)));
     cluster.pass(600_000);
     cluster.ask(start("r", "app", spec(1, 0, 1, 1))).expect("accepted");
     cluster.schedule();
     cluster.flow();
     cluster.pass(600_000);
     assert_eq!(state(&cluster), ApplicationState::Started, "a job run keeps it");
-    assert_eq!(cluster.world.next_deadline(), None);
+    assert_eq!(cluster.world.due_in(cluster.by_the_clocks()), None);
     let driver = driver(&cluster);
     end(&mut cluster, &driver, Exit { code: Some(0), ..Exit::default() });
     cluster.pass(899_999);

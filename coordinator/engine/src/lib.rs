@@ -2,16 +2,17 @@
 //! only then answers and hands the effects on.
 
 mod board;
+mod clock;
 mod ids;
 mod turn;
 
 pub use board::{Board, DriverProgress};
+pub use clock::{Clock, now};
 pub use ids::{fresh_agent_id, fresh_application_id, fresh_job_run_id, fresh_worker_id};
 
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
-use hearth_types::Timestamp;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -43,6 +44,7 @@ pub struct Engine {
     requests: mpsc::Sender<Request>,
     snapshots: watch::Receiver<Arc<World>>,
     board: Board,
+    clock: Clock,
 }
 
 impl Engine {
@@ -50,11 +52,12 @@ impl Engine {
     /// `effects`, those owed from before first.
     pub async fn start(store: Store, effects: mpsc::Sender<Effect>) -> Result<Self, StoreError> {
         let mut world = store.load_world().await?;
-        turn::begin_term(&store, &mut world).await?;
+        let clock = Clock::start();
+        turn::begin_term(&store, &mut world, clock.now()).await?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let (publish, snapshots) = watch::channel(Arc::new(world.clone()));
-        tokio::spawn(turn::run(turn::Core { store, world, effects, publish }, queue));
-        Ok(Self { requests, snapshots, board: Board::default() })
+        tokio::spawn(turn::run(turn::Core { store, world, effects, publish, clock }, queue));
+        Ok(Self { requests, snapshots, board: Board::default(), clock })
     }
 
     /// Has a command decided. What is answered is durable. Cancel safe in that the command is carried out all the same.
@@ -74,14 +77,13 @@ impl Engine {
         self.snapshots.clone()
     }
 
+    /// The clocks that this engine decides by.
+    pub const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// What drivers last told of their progress.
     pub fn board(&self) -> &Board {
         &self.board
     }
-}
-
-/// The wall clock.
-pub fn now() -> Timestamp {
-    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_millis(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
 }

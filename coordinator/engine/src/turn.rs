@@ -1,13 +1,13 @@
 //! One turn: take what waits, decide it, plan placements, commit all of it together, then answer and perform.
 
 use crate::ids::fresh_worker_id;
-use crate::{EngineError, Request, now};
+use crate::{Clock, EngineError, Request};
 use hearth_coordinator_core::command::{Change, Command, Effect, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::turn::Turn;
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
-use hearth_types::Timestamp;
+use hearth_types::Now;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,12 +17,15 @@ use tokio::sync::{mpsc, oneshot, watch};
 const BATCH: usize = 256;
 /// How long the engine waits after the store failed before it tries again by itself.
 const STORE_PAUSE: Duration = Duration::from_millis(500);
+/// How long a jump of the wall clock goes unnoticed at the most.
+const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) world: World,
     pub(crate) effects: mpsc::Sender<Effect>,
     pub(crate) publish: watch::Sender<Arc<World>>,
+    pub(crate) clock: Clock,
 }
 
 type Answer = oneshot::Sender<Result<Reply, EngineError>>;
@@ -31,11 +34,10 @@ pub(crate) async fn run(mut core: Core, mut queue: mpsc::Receiver<Request>) {
     core.perform(owed_effects(&core.world)).await;
     let mut rest = Duration::ZERO;
     loop {
-        let deadline = core.world.next_deadline();
         let mut requests = Vec::new();
         tokio::select! {
             received = queue.recv_many(&mut requests, BATCH) => if received == 0 { return },
-            () = async { tokio::time::sleep(rest).await; sleep_until(deadline).await } => {}
+            () = async { tokio::time::sleep(rest).await; until_due(&core.world, core.clock).await } => {}
         }
         rest = Duration::ZERO;
         if let Err(error) = core.turn(requests).await {
@@ -49,44 +51,42 @@ pub(crate) async fn run(mut core: Core, mut queue: mpsc::Receiver<Request>) {
 }
 
 /// Begins a term: durably in contact with no agent, so that one that died with the coordinator is lost in time.
-pub(crate) async fn begin_term(store: &Store, world: &mut World) -> Result<(), StoreError> {
-    let at = now();
-    let begun = decide(world, Command::TermBegan, at).expect("a term is never refused");
+pub(crate) async fn begin_term(store: &Store, world: &mut World, now: Now) -> Result<(), StoreError> {
+    let begun = decide(world, Command::TermBegan, now).expect("a term is never refused");
     if begun.changes.is_empty() {
         return Ok(());
     }
-    store.commit(begun.changes, at).await
+    store.commit(begun.changes, now.at).await
 }
 
-/// Sleeps until a deadline by the wall clock, in steps, since that clock may jump; for ever without one.
-async fn sleep_until(deadline: Option<Timestamp>) {
-    let Some(deadline) = deadline else { return std::future::pending().await };
+/// Sleeps until something is due, in steps, since the wall clock may jump; for ever if nothing will be.
+async fn until_due(world: &World, clock: Clock) {
     loop {
-        let left = deadline.since(now());
-        if left.is_zero() {
-            return;
+        match world.due_in(clock.now()) {
+            None => std::future::pending().await,
+            Some(Duration::ZERO) => return,
+            Some(left) => tokio::time::sleep(left.min(LONGEST_SLEEP)).await,
         }
-        tokio::time::sleep(left.min(Duration::from_secs(10))).await;
     }
 }
 
 impl Core {
     async fn turn(&mut self, requests: Vec<Request>) -> Result<(), Arc<StoreError>> {
-        let at = now();
+        let now = self.clock.now();
         let (commands, askers): (Vec<Command>, Vec<Answer>) =
             requests.into_iter().map(|request| (request.command, request.answer)).unzip();
-        let turn = Turn::take(&mut self.world, commands, at, fresh_worker_id);
-        self.settle(turn, askers, at).await
+        let turn = Turn::take(&mut self.world, commands, now, fresh_worker_id);
+        self.settle(turn, askers, now).await
     }
 
     async fn settle(
         &mut self,
         Turn { changes, effects, answers }: Turn,
         askers: Vec<Answer>,
-        at: Timestamp,
+        now: Now,
     ) -> Result<(), Arc<StoreError>> {
         if !changes.is_empty() {
-            if let Err(error) = self.store.commit(changes.clone(), at).await {
+            if let Err(error) = self.store.commit(changes.clone(), now.at).await {
                 tracing::error!(error = %error, "decision not durable; reading the world again");
                 let error = Arc::new(error);
                 for asker in askers {

@@ -120,11 +120,13 @@ impl Control {
         let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
         let record =
             found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
-        if attempt.is_some_and(|attempt| attempt != record.run.launch.attempt) {
-            let message = format!("Job run {id} has no attempt {} to show.", attempt.unwrap_or_default());
+        let latest = record.run.launch.attempt;
+        let attempt = attempt.unwrap_or(latest);
+        if attempt == 0 || attempt > latest {
+            let message = format!("Attempt {attempt} of job run {id} does not exist.");
             return Err(ControlError::NotFound { message });
         }
-        view(record)
+        view(record, attempt)
     }
 
     pub(super) async fn list_job_runs(
@@ -152,7 +154,11 @@ impl Control {
             .map_err(ControlError::internal)?;
         let (records, next) =
             paging::cut(records, page.limit, |record| (record.run.created_at, record.run.id.to_string()));
-        let items = records.into_iter().map(|record| view(record).map(summary)).collect::<Result<_, _>>()?;
+        let latest = |record: JobRunRecord| {
+            let attempt = record.run.launch.attempt;
+            view(record, attempt).map(summary)
+        };
+        let items = records.into_iter().map(latest).collect::<Result<_, _>>()?;
         Ok(Listing { items, next })
     }
 
@@ -160,10 +166,14 @@ impl Control {
         &self,
         application: &ApplicationId,
         id: &JobRunId,
-        _page: Page,
+        page: Page,
     ) -> Result<Listing<wire::JobRunAttemptSummary>, ControlError> {
-        let run = self.show_job_run(application, id, None).await?;
-        Ok(Listing { items: vec![attempt_summary(run)], next: None })
+        let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
+        let record =
+            found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
+        let (attempts, next) = paging::attempts(record.run.launch.attempt, &page)?;
+        let items = attempts.into_iter().map(|attempt| view(record.clone(), attempt).map(attempt_summary));
+        Ok(Listing { items: items.collect::<Result<_, _>>()?, next })
     }
 
     pub(super) async fn cancel_job_run(
@@ -218,23 +228,35 @@ fn in_one_line(details: &str) -> String {
     line.chars().take(DETAILS - 1).chain(['…']).collect()
 }
 
-/// The stored document with what changed since laid over it.
-fn view(record: JobRunRecord) -> Result<wire::JobRun, ControlError> {
+/// The stored document with what changed since laid over it, as of one attempt (guide:3257).
+fn view(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
     let mut document: wire::JobRun =
         serde_json::from_value(record.document).map_err(ControlError::internal)?;
     let run = record.run;
-    document.state = run.state();
+    document.attempt = Some(attempt);
     document.updated_at = run.updated_at;
-    document.attempt = Some(run.launch.attempt);
-    document.attempt_created_at = Some(run.created_at);
-    document.attempt_updated_at = Some(run.updated_at);
-    document.started_at = run.started_at;
-    document.ended_at = run.ended_at;
-    document.total_execution_duration_seconds = run
+    if let Some(failed) = run.failed_attempts.iter().find(|failed| failed.attempt == attempt) {
+        document.state = JobRunState::Failed;
+        document.state_details = in_one_line(&failed.details);
+        document.attempt_created_at = Some(failed.created_at);
+        document.attempt_updated_at = Some(failed.ended_at);
+        document.started_at = failed.started_at;
+        document.ended_at = Some(failed.ended_at);
+    } else {
+        document.state = run.state();
+        document.state_details = in_one_line(&run.details);
+        document.attempt_created_at = Some(run.attempt_created_at());
+        document.attempt_updated_at = Some(run.updated_at);
+        document.started_at = match run.failed_attempts.is_empty() {
+            true => run.started_at,
+            false => run.attempt_started_at,
+        };
+        document.ended_at = run.ended_at;
+    }
+    document.total_execution_duration_seconds = document
         .started_at
-        .zip(run.ended_at)
+        .zip(document.ended_at)
         .map(|(started, ended)| i32::try_from(ended.since(started).as_secs()).unwrap_or(i32::MAX));
-    document.state_details = in_one_line(&run.details);
     Ok(document)
 }
 
@@ -268,8 +290,8 @@ fn attempt_summary(run: wire::JobRun) -> wire::JobRunAttemptSummary {
         arn: run.arn,
         created_by: run.created_by,
         job_created_at: run.created_at,
-        created_at: run.created_at,
-        updated_at: run.updated_at,
+        created_at: run.attempt_created_at.unwrap_or(run.created_at),
+        updated_at: run.attempt_updated_at.unwrap_or(run.updated_at),
         execution_role: run.execution_role,
         state: run.state,
         state_details: run.state_details,

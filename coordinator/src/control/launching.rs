@@ -13,6 +13,9 @@ use std::time::Duration;
 /// Minutes a batch job run may take unless it says otherwise (model: `executionTimeoutMinutes`).
 const DEFAULT_TIMEOUT_MINUTES: u64 = 720;
 
+/// Attempts that a batch job run may have (guide:3216).
+const MOST_ATTEMPTS: u32 = 10;
+
 /// Settings of this cluster, ranked with the release's defaults. Braced names are filled in by the agent.
 fn site_defaults(region: &str) -> BTreeMap<String, String> {
     let s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem";
@@ -123,7 +126,7 @@ pub(super) fn run_spec(
             .and_then(|managed| managed.enabled)
             .unwrap_or(true),
         timeout: timeout(request),
-        max_attempts: request.retry_policy.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(1).max(1),
+        max_attempts: max_attempts(request)?,
     })
 }
 
@@ -164,6 +167,16 @@ fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
         instances
     };
     wanted.min(MOST_PREPARED)
+}
+
+/// Tries in all; the model states no upper bound, the guide does (guide:3216).
+fn max_attempts(request: &wire::StartJobRunRequest) -> Result<u32, ControlError> {
+    let wanted = request.retry_policy.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(1);
+    if (1..=MOST_ATTEMPTS).contains(&wanted) {
+        return Ok(wanted);
+    }
+    let message = format!("retryPolicy.maxAttempts must be between 1 and {MOST_ATTEMPTS}, got {wanted}.");
+    Err(ControlError::Validation { message })
 }
 
 /// No limit for 0 and for streaming jobs without one.

@@ -12,9 +12,22 @@ pub(super) fn cursor(page: &Page) -> Result<Option<Cursor>, ControlError> {
             Some(Cursor { created_at: Timestamp::from_millis(at.parse().ok()?), id: id.to_owned() })
         })
         .map(Some)
-        .ok_or_else(|| ControlError::Validation {
-            message: "nextToken is not one that was given out".to_owned(),
-        })
+        .ok_or_else(unreadable)
+}
+
+fn unreadable() -> ControlError {
+    ControlError::Validation { message: "nextToken is not one that was given out".to_owned() }
+}
+
+/// The attempts of one page, the latest first; the page before ended with the attempt that its token names.
+pub(super) fn attempts(latest: u32, page: &Page) -> Result<(Vec<u32>, Option<String>), ControlError> {
+    let from = match &page.after {
+        None => latest,
+        Some(text) => text.parse::<u32>().map_err(|_| unreadable())?.saturating_sub(1).min(latest),
+    };
+    let shown: Vec<u32> = (1..=from).rev().take(page.limit).collect();
+    let next = shown.last().filter(|last| **last > 1).map(ToString::to_string);
+    Ok((shown, next))
 }
 
 /// Cuts a listing that was read with one item too many to tell whether more follow; `key` says where an item stands.
@@ -34,4 +47,21 @@ pub(super) fn cut<T>(
 /// How many items to read for a page of `limit`.
 pub(super) fn one_more(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_paged_from_the_latest_to_the_first() {
+        let page = |limit, after: Option<&str>| Page { limit, after: after.map(str::to_owned) };
+        let shown = |latest, limit, after| attempts(latest, &page(limit, after)).expect("a page");
+        assert_eq!(shown(3, 50, None), (vec![3, 2, 1], None));
+        assert_eq!(shown(3, 2, None), (vec![3, 2], Some("2".to_owned())));
+        assert_eq!(shown(4, 2, Some("2")), (vec![1], None), "another attempt began meanwhile");
+        assert_eq!(shown(2, 1, Some("1")), (vec![], None));
+        assert_eq!(shown(1, 1, None), (vec![1], None));
+        assert!(attempts(3, &page(1, Some("1|x"))).is_err());
+    }
 }

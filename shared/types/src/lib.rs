@@ -9,5 +9,5 @@ mod token;
 pub use ids::{AgentId, ApplicationId, IdError, JobRunId, ReleaseLabel, WorkerId};
 pub use sizes::{Architecture, UnknownArchitecture, WorkerSize};
 pub use states::{ApplicationState, JobRunState, UnknownState, WorkerKind};
-pub use time::Timestamp;
+pub use time::{Moment, Now, Timestamp};
 pub use token::{Epoch, FencingToken, Launch};

@@ -36,6 +36,44 @@ impl Timestamp {
     }
 }
 
+/// A moment on a clock that only goes forward, in milliseconds since the coordinator started: for leases and pauses, and
+/// comparable within one term of office only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
+#[serde(transparent)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// From milliseconds since the coordinator started.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since the coordinator started.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// This much later, saturating.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after it.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Now, by both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Now {
+    /// For users' eyes and the deadlines they set. It may jump.
+    pub at: Timestamp,
+    /// For everything else.
+    pub moment: Moment,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

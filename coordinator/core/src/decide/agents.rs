@@ -72,7 +72,7 @@ impl Turn<'_> {
         if let Some(agent) = self.world.agent(id)
             && agent.contact == Contact::Attached
         {
-            let contact = Contact::Detached { since: self.now };
+            let contact = Contact::Detached { since: self.moment };
             self.put_agent(Agent { contact, ..agent.clone() });
         }
         Self::done()
@@ -82,8 +82,9 @@ impl Turn<'_> {
         let agents: Vec<Agent> =
             self.world.agents().filter(|agent| agent.contact != Contact::Lost).cloned().collect();
         for agent in agents {
-            self.put_agent(Agent { contact: Contact::Detached { since: self.now }, ..agent });
+            self.put_agent(Agent { contact: Contact::Detached { since: self.moment }, ..agent });
         }
+        self.begin_pauses_anew();
         Self::done()
     }
 
@@ -95,13 +96,14 @@ impl Turn<'_> {
 
     pub(super) fn time_passed(&mut self) -> Reply {
         self.lose_agents();
+        self.end_pauses();
         self.time_out_runs();
         self.stop_idle_applications();
         Self::done()
     }
 
     fn lose_agents(&mut self) {
-        let now = self.now;
+        let now = self.moment;
         let lost: Vec<Agent> = self
             .world
             .agents()

@@ -5,6 +5,7 @@
 
 mod agents;
 mod applications;
+mod attempts;
 mod outcomes;
 mod placing;
 mod runs;
@@ -17,12 +18,12 @@ use crate::job_run::JobRun;
 use crate::release::ReleaseState;
 use crate::worker::{Role, Worker, WorkerState};
 use crate::world::World;
-use hearth_types::Timestamp;
+use hearth_types::{Moment, Now, Timestamp};
 use std::time::Duration;
 
 /// Decides one command.
-pub fn decide(world: &mut World, command: Command, now: Timestamp) -> Result<Decision, Refusal> {
-    let mut turn = Turn { world, now, changes: Vec::new(), effects: Vec::new() };
+pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision, Refusal> {
+    let mut turn = Turn { world, now: now.at, moment: now.moment, changes: Vec::new(), effects: Vec::new() };
     let reply = match command {
         Command::CreateApplication { application, document, token } => {
             turn.create_application(application, document, token)?
@@ -104,6 +105,7 @@ fn stop_order(worker: &Worker, grace_ms: u32) -> Effect {
 struct Turn<'a> {
     world: &'a mut World,
     now: Timestamp,
+    moment: Moment,
     changes: Vec<Change>,
     effects: Vec<Effect>,
 }

@@ -4,7 +4,8 @@ use super::{Turn, start_order};
 use crate::command::{Effect, Reply};
 use crate::job_run::{ExecutorProfile, ExecutorTally, JobRun, RunPhase};
 use crate::schedule::{
-    Placement, Plan, PlannedRole, Waiting, first_executors, serving, suits, under_way, wanted_executors,
+    Placement, Plan, PlannedRole, Waiting, first_executors, follows_closely, serving, suits, under_way,
+    wanted_executors,
 };
 use crate::worker::{Role, StopCause, Worker, WorkerState};
 use hearth_types::{ApplicationState, WorkerId};
@@ -81,6 +82,7 @@ impl Turn<'_> {
     fn may_drive(&self, run: &JobRun) -> bool {
         let Some(application) = self.world.application(&run.application) else { return false };
         run.waits_for_driver()
+            && !follows_closely(self.world, run)
             && application.state == ApplicationState::Started
             && application.concurrency.is_none_or(|limit| under_way(self.world, &application.id) < limit)
     }

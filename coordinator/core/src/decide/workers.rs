@@ -86,6 +86,7 @@ impl Turn<'_> {
                 run.details = String::new();
                 run.updated_at = now;
                 run.started_at.get_or_insert(now);
+                run.attempt_started_at = Some(now);
             }
         });
     }
@@ -153,7 +154,7 @@ impl Turn<'_> {
                     None => outcomes::of_driver(exit, worker),
                 };
                 if outcome == Outcome::Failed && run.launch.attempt < run.spec.max_attempts {
-                    self.next_attempt(run, &details);
+                    self.next_attempt(run, details);
                 } else {
                     self.end_run(run, outcome, details);
                 }
@@ -162,20 +163,6 @@ impl Turn<'_> {
             RunPhase::Cancelling { .. } => self.stop_workers_of(&worker.run, Duration::ZERO),
             RunPhase::Submitted | RunPhase::Queued | RunPhase::Pending | RunPhase::Ended { .. } => {}
         }
-    }
-
-    fn next_attempt(&mut self, mut run: JobRun, why: &str) {
-        let id = run.id.clone();
-        run.launch = Launch { attempt: run.launch.attempt + 1, launch: 1 };
-        run.phase = RunPhase::Pending;
-        run.details = format!("Attempt {} follows. {why}", run.launch.attempt);
-        run.app = None;
-        run.targets = Vec::new();
-        run.next_executor = 1;
-        run.given_up = None;
-        run.updated_at = self.now;
-        self.put_run(run);
-        self.stop_workers_of(&id, Duration::ZERO);
     }
 
     /// Tells the current driver about one of its executors.

@@ -15,14 +15,15 @@ use hearth_coordinator_core::schedule::schedule;
 use hearth_coordinator_core::worker::{Exit, Role, Worker};
 use hearth_coordinator_core::world::World;
 use hearth_types::{
-    AgentId, ApplicationId, ApplicationState, Architecture, JobRunId, Launch, ReleaseLabel, Timestamp,
-    WorkerId, WorkerSize,
+    AgentId, ApplicationId, ApplicationState, Architecture, JobRunId, Launch, Moment, Now, ReleaseLabel,
+    Timestamp, WorkerId, WorkerSize,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How long after contact was lost a host has surely ended its drivers (its keepers' leases end before `LOST_AFTER`).
-const LEASE_MS: i64 = 590_000;
+const LEASE_MS: u64 = 590_000;
 
 pub(crate) fn application_id(name: &str) -> ApplicationId {
     ApplicationId::new(name).expect("valid")
@@ -138,7 +139,7 @@ pub(crate) struct Host {
     pub(crate) is_attached: bool,
     pub(crate) inbox: VecDeque<Effect>,
     pub(crate) outbox: VecDeque<Report>,
-    pub(crate) cut_off_at: i64,
+    pub(crate) cut_off_at: u64,
 }
 
 impl Host {
@@ -261,6 +262,9 @@ pub(crate) struct Cluster {
     pub(crate) world: World,
     pub(crate) rows: Rows,
     pub(crate) now: i64,
+    /// Unlike `now`, this never goes back.
+    pub(crate) moment: u64,
+    term_began: u64,
     pub(crate) hosts: Vec<Host>,
     pub(crate) outcomes: BTreeMap<JobRunId, Outcome>,
     pub(crate) reports: Vec<(AgentId, Report)>,
@@ -284,6 +288,8 @@ impl Cluster {
             world: World::default(),
             rows: Rows::default(),
             now: 1_000_000,
+            moment: 5_000,
+            term_began: 0,
             hosts: hosts.into_iter().map(host).collect(),
             outcomes: BTreeMap::new(),
             reports: Vec::new(),
@@ -304,15 +310,19 @@ impl Cluster {
         cluster
     }
 
-    pub(crate) fn at(&self) -> Timestamp {
-        Timestamp::from_millis(self.now)
+    pub(crate) fn by_the_clocks(&self) -> Now {
+        Now {
+            at: Timestamp::from_millis(self.now),
+            moment: Moment::from_millis(self.moment - self.term_began),
+        }
     }
 
     /// Decides a command, checks what holds for each single decision, stores the changes and sends the effects.
     pub(crate) fn ask(&mut self, command: Command) -> Result<Decision, Refusal> {
         let before = self.world.clone();
         let said = format!("{command:?}");
-        let decision = match decide(&mut self.world, command, Timestamp::from_millis(self.now)) {
+        let now = self.by_the_clocks();
+        let decision = match decide(&mut self.world, command, now) {
             Ok(decision) => decision,
             Err(refusal) => {
                 assert_eq!(self.world, before, "a refusal changes nothing: {said}");
@@ -441,7 +451,7 @@ impl Cluster {
         let host = &mut self.hosts[host];
         if host.is_attached {
             host.is_attached = false;
-            host.cut_off_at = self.now;
+            host.cut_off_at = self.moment;
             host.inbox.clear();
             host.outbox.clear();
             let agent = host.agent.id.clone();
@@ -451,7 +461,7 @@ impl Cluster {
 
     /// The coordinator dies and another takes over from the store.
     pub(crate) fn restart(&mut self) {
-        let now = self.now;
+        let now = self.moment;
         for host in self.hosts.iter_mut().filter(|host| host.is_attached) {
             host.is_attached = false;
             host.cut_off_at = now;
@@ -459,6 +469,7 @@ impl Cluster {
             host.outbox.clear();
         }
         self.world = self.rows.world();
+        self.term_began = now;
         self.ask(Command::TermBegan).expect("never refused");
         let owed = owed_effects(&self.world);
         self.check_effects(&owed, "a restart");
@@ -499,7 +510,8 @@ impl Cluster {
     /// Moves time on and acts on what is due; nothing stays due. Hosts out of contact end their drivers in time.
     pub(crate) fn pass(&mut self, millis: i64) {
         self.now += millis;
-        let now = self.now;
+        self.moment += u64::try_from(millis).unwrap_or(0);
+        let now = self.moment;
         for host in self.hosts.iter_mut().filter(|host| !host.is_attached) {
             if now - host.cut_off_at >= LEASE_MS {
                 let drivers =
@@ -508,9 +520,8 @@ impl Cluster {
             }
         }
         self.ask(Command::TimePassed).expect("time cannot be refused");
-        if let Some(deadline) = self.world.next_deadline() {
-            assert!(deadline > self.at(), "something is still due after time passed");
-        }
+        let due = self.world.due_in(self.by_the_clocks());
+        assert_ne!(due, Some(Duration::ZERO), "something is still due after time passed");
     }
 
     pub(crate) fn fresh_ids(&mut self, count: usize) -> Vec<WorkerId> {
@@ -579,7 +590,7 @@ impl Cluster {
             }
             self.schedule();
             self.flow();
-            self.pass(1);
+            self.pass(1000);
             for host in &mut self.hosts {
                 let drivers: Vec<WorkerId> = host
                     .processes
