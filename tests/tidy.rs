@@ -24,7 +24,7 @@ enum Layer {
 fn layer(package: &str) -> Layer {
     match package {
         "hearth-types" => Layer::Types,
-        "hearth-coordinator-core" | "hearth-agent-core" => Layer::Core,
+        "hearth-coordinator-core" | "hearth-agent-core" | "hearth-lease" => Layer::Core,
         "hearth-coordinator" | "hearth-agent" | "hearth-tests" => Layer::Daemon,
         _ => Layer::Adapter,
     }

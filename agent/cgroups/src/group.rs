@@ -68,6 +68,11 @@ impl WorkerGroup {
             .unwrap_or_default()
     }
 
+    /// The directory through which the group can be frozen: one with `cgroup.freeze`, else the v1 freezer's.
+    pub fn freeze_directory(&self) -> Option<PathBuf> {
+        self.freezer().map(|freezer| freezer.directory)
+    }
+
     /// Kills every process of the group with SIGKILL and waits until they are gone, for at most 5 s. Blocks.
     ///
     /// A frozen group dies too, and no instruction of it runs between. Zombies whose parent is outside do not count.

@@ -53,7 +53,7 @@ pub enum AgentCause {
     Stopped,
     /// It never ran, and nothing of the job is to blame.
     NoLaunch,
-    /// Its process is gone without an outcome: the host was restarted, or its keeper was killed.
+    /// Its process is gone without an outcome: the host was restarted, its keeper was killed, or its lease ended.
     Lost,
     /// A newer launch of the same job run took its place.
     Outdated,

@@ -32,6 +32,11 @@ pub struct LaunchPlan {
     pub cgroup_procs: Vec<PathBuf>,
     /// Cgroup directories whose members are killed when the worker's first process has ended.
     pub kill_cgroups: Vec<PathBuf>,
+    /// Cgroup directory through which the worker is frozen at the end of its lease; `None` stops process by process.
+    pub freeze_cgroup: Option<PathBuf>,
+    /// File with the deadlines of the worker's lease ([`hearth_lease::Deadlines`]), which the agent moves on; `None` for a
+    /// worker without a lease.
+    pub lease: Option<PathBuf>,
     /// The worker's `oom_score_adj`, −1000 to 1000.
     pub oom_score_adj: Option<i32>,
     /// Limit of open files (soft and hard).
@@ -168,6 +173,11 @@ impl LaunchPlan {
         for directory in &self.kill_cgroups {
             lines.add("kill-cgroup", directory.as_os_str());
         }
+        for (key, path) in [("freeze-cgroup", &self.freeze_cgroup), ("lease", &self.lease)] {
+            if let Some(path) = path {
+                lines.add(key, path.as_os_str());
+            }
+        }
         Ok(lines.0)
     }
 
@@ -201,6 +211,8 @@ impl LaunchPlan {
                 "oom-score-adj" => plan.oom_score_adj = Some(number(&value).ok_or_else(bad)?),
                 "nofile" => plan.nofile = Some(number(&value).ok_or_else(bad)?),
                 "kill-cgroup" => plan.kill_cgroups.push(value.into()),
+                "freeze-cgroup" => plan.freeze_cgroup = Some(value.into()),
+                "lease" => plan.lease = Some(value.into()),
                 _ => return Err(unknown()),
             }
         }
@@ -344,6 +356,8 @@ mod tests {
             }),
             cgroup_procs: vec!["/sys/fs/cgroup/x/cgroup.procs".into()],
             kill_cgroups: vec!["/sys/fs/cgroup/x".into()],
+            freeze_cgroup: Some("/sys/fs/cgroup/y".into()),
+            lease: Some("/state/run/lease".into()),
             oom_score_adj: Some(500),
             nofile: Some(65_536),
         }
@@ -363,6 +377,8 @@ mod tests {
             view: None,
             cgroup_procs: vec![],
             kill_cgroups: vec![],
+            freeze_cgroup: None,
+            lease: None,
             oom_score_adj: None,
             nofile: None,
             ..full()

@@ -44,6 +44,8 @@ pub struct Outcome {
     pub launch_error: Option<String>,
     /// Whether the kernel killed a process of the worker for want of memory.
     pub oom_killed: bool,
+    /// Whether the keeper killed it because its lease was ending.
+    pub lease_ended: bool,
     /// Most memory its cgroup ever held, in bytes.
     pub memory_peak_bytes: Option<u64>,
     /// CPU time its cgroup used, in microseconds.
@@ -58,12 +60,13 @@ impl Outcome {
     /// Writes the record as one JSON object.
     pub fn to_json(&self) -> String {
         format!(
-            "{{\"exit_code\":{},\"signal\":{},\"launch_error\":{},\"oom_killed\":{},\"memory_peak_bytes\":{},\
-             \"cpu_usec\":{},\"ended_at_boottime_ns\":{},\"ended_at_unix_ms\":{}}}\n",
+            "{{\"exit_code\":{},\"signal\":{},\"launch_error\":{},\"oom_killed\":{},\"lease_ended\":{},\
+             \"memory_peak_bytes\":{},\"cpu_usec\":{},\"ended_at_boottime_ns\":{},\"ended_at_unix_ms\":{}}}\n",
             or_null(self.exit_code),
             or_null(self.signal),
             or_null(self.launch_error.as_deref().map(json_string)),
             self.oom_killed,
+            self.lease_ended,
             or_null(self.memory_peak_bytes),
             or_null(self.cpu_usec),
             self.ended_at_boottime_ns,
@@ -107,7 +110,7 @@ mod tests {
         assert_eq!(
             outcome.to_json(),
             "{\"exit_code\":3,\"signal\":null,\"launch_error\":null,\"oom_killed\":false,\
-             \"memory_peak_bytes\":null,\"cpu_usec\":7,\"ended_at_boottime_ns\":0,\"ended_at_unix_ms\":9}\n"
+             \"lease_ended\":false,\"memory_peak_bytes\":null,\"cpu_usec\":7,\"ended_at_boottime_ns\":0,\"ended_at_unix_ms\":9}\n"
         );
     }
 }

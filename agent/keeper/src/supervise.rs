@@ -1,7 +1,7 @@
-//! The keeper's own life: start the worker, wait, kill what it leaves, record how it ended.
+//! The keeper's own life: start the worker, hold it by its lease, kill what it leaves, record how it ended.
 //!
 //! Whatever happens after the lock on the `launch` file is taken ends in an `exit.json`. The agent may die at any
-//! moment: nothing here waits for it. Later, a lease's deadline is one more thing to wait for in [`wait_for_end`].
+//! moment: nothing here waits for it.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -15,16 +15,19 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl::set_child_subreaper;
-use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::{Pid, close, dup2_stdout, setsid};
 
 use crate::child::{self, KEEPER_PID_VARIABLE};
+use crate::descendants::{Descendants, children, reap_all, signal_children};
 use crate::durable::replace_file;
 use crate::groups::{self, Counters};
+use crate::hold::Hold;
 use crate::launch::LaunchPlan;
 use crate::record::{Outcome, Running};
 use crate::step::{DuringStep, StepFailed};
+use crate::wake::Wakes;
 use crate::{EXIT_FILE, KEEPER_FILE, LAUNCH_FILE, system};
 
 /// Line written to standard output once `keeper.json` is in place.
@@ -34,6 +37,8 @@ pub const ENDED_LINE: &str = "ended\n";
 
 /// Pause between rounds of killing, long enough for the killed to be gone in one or two.
 const KILL_PAUSE: Duration = Duration::from_millis(1);
+/// Pause between two looks where waiting fails, which no supported kernel does.
+const WAIT_PAUSE: Duration = Duration::from_millis(100);
 /// Pause before another try to record an outcome that the disk refused.
 const RECORD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -45,11 +50,12 @@ pub fn run(worker_dir: &Path) -> Result<(), StepFailed> {
     close_inherited_files();
     let _lock = lock(worker_dir)?;
     let outcome = match start(worker_dir) {
-        Ok((mut worker, plan)) => {
+        Ok(mut started) => {
             tell_agent(RUNNING_LINE);
-            let status = wait_for_end(&mut worker);
-            clear(&plan.kill_cgroups);
-            ended(status, Counters::read(&plan.cgroup_procs))
+            let status = wait_for_end(&mut started);
+            clear(&started.plan.kill_cgroups);
+            let lease_ended = started.hold.is_some_and(|hold| hold.has_killed());
+            Outcome { lease_ended, ..ended(status, Counters::read(&started.plan.cgroup_procs)) }
         }
         Err(failure) => Outcome { launch_error: Some(failure.to_string()), ..Outcome::default() },
     };
@@ -94,27 +100,33 @@ fn lock(worker_dir: &Path) -> Result<Flock<File>, StepFailed> {
     Ok(lock)
 }
 
+/// A worker that runs, and what is needed to see it to its end.
+struct Started {
+    worker: Child,
+    plan: LaunchPlan,
+    hold: Option<Hold>,
+    wakes: Wakes,
+}
+
 /// Starts the worker and records that it runs; on an error nothing of it is left.
-fn start(worker_dir: &Path) -> Result<(Child, LaunchPlan), StepFailed> {
-    // Blocked rather than ignored: the child can unblock in safe code, whereas ignoring would be inherited for good.
-    let ignored: SigSet =
-        [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT].into_iter().collect();
-    ignored.thread_block().during(|| "blocking signals")?;
+fn start(worker_dir: &Path) -> Result<Started, StepFailed> {
+    let wakes = Wakes::new()?;
     match setsid() {
         Ok(_) | Err(Errno::EPERM) => {} // EPERM: it leads its own group already.
         Err(errno) => return Err(StepFailed::new("starting a session", errno)),
     }
     set_child_subreaper(true).during(|| "becoming the reaper of descendants")?;
     let plan = child::read_plan(worker_dir)?;
-    let mut child = spawn(worker_dir)?;
-    let pid = Pid::from_raw(child.id().cast_signed());
-    let started = launch_report(&mut child).and_then(|()| record_running(worker_dir, pid));
+    let hold = Hold::open(&plan)?;
+    let mut worker = spawn(worker_dir)?;
+    let pid = Pid::from_raw(worker.id().cast_signed());
+    let started = launch_report(&mut worker).and_then(|()| record_running(worker_dir, pid));
     if let Err(failure) = started {
         let _ = kill(pid, Signal::SIGKILL);
         clear(&plan.kill_cgroups);
         return Err(failure);
     }
-    Ok((child, plan))
+    Ok(Started { worker, plan, hold, wakes })
 }
 
 fn spawn(worker_dir: &Path) -> Result<Child, StepFailed> {
@@ -160,22 +172,38 @@ fn tell_agent(line: &str) {
     }
 }
 
-/// Waits for the worker's first process, reaping descendants that lost their own parent.
-///
-/// Looks without reaping first and leaves the worker's status to the standard library: nix has no name for real-time
-/// signals and would lose which process died of one.
-fn wait_for_end(worker: &mut Child) -> ExitStatus {
-    let worker_pid = Pid::from_raw(worker.id().cast_signed());
+/// Waits for the worker's first process and holds it by its lease meanwhile.
+fn wait_for_end(started: &mut Started) -> ExitStatus {
+    let Started { worker, plan, hold, wakes } = started;
     loop {
-        let _ = waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
-        if let Some(status) = worker.try_wait().expect("the worker is this process's child until waited for")
-        {
+        if let Some(status) = reap(worker) {
             return status;
         }
+        let again_at = hold.as_mut().and_then(|hold| {
+            hold.tend(|| {
+                groups::kill_members(&plan.kill_cgroups);
+                let _ = worker.kill();
+            })
+        });
+        if wakes.wait(again_at).is_err() {
+            sleep(WAIT_PAUSE);
+        }
+    }
+}
+
+/// Reaps descendants that lost their own parent, and the worker if it has ended.
+///
+/// Leaves the worker's status to the standard library: nix has no name for real-time signals and would lose which
+/// process died of one.
+fn reap(worker: &mut Child) -> Option<ExitStatus> {
+    let worker_pid = Pid::from_raw(worker.id().cast_signed());
+    let ended = worker.try_wait().expect("the worker is this process's child until waited for");
+    if ended.is_none() {
         for orphan in children().into_iter().filter(|&pid| pid != worker_pid) {
             let _ = waitpid(orphan, Some(WaitPidFlag::WNOHANG));
         }
     }
+    ended
 }
 
 /// Kills the groups' members and all descendants until none is left.
@@ -184,55 +212,12 @@ fn wait_for_end(worker: &mut Child) -> ExitStatus {
 fn clear(groups: &[PathBuf]) {
     loop {
         groups::kill_members(groups);
-        for pid in children() {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
+        signal_children(Signal::SIGKILL);
         if reap_all() == Descendants::None && groups::are_empty(groups) {
             return;
         }
         sleep(KILL_PAUSE);
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Descendants {
-    None,
-    Some,
-}
-
-fn reap_all() -> Descendants {
-    loop {
-        match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
-            Err(Errno::ECHILD) => return Descendants::None,
-            Ok(WaitStatus::StillAlive) => return Descendants::Some,
-            _ => {}
-        }
-    }
-}
-
-/// Lists this process's children; orphaned descendants are among them, as it is their reaper.
-fn children() -> Vec<Pid> {
-    let pid = std::process::id();
-    let listed = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let text = listed.unwrap_or_else(|_| children_by_search(pid));
-    text.split_ascii_whitespace().filter_map(|word| word.parse().ok()).map(Pid::from_raw).collect()
-}
-
-/// Finds children on a kernel without the `children` file.
-fn children_by_search(parent: u32) -> String {
-    let parent = format!("PPid:\t{parent}");
-    let Ok(processes) = fs::read_dir("/proc") else { return String::new() };
-    let mut found = String::new();
-    for name in processes.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-        let is_child = name.bytes().all(|byte| byte.is_ascii_digit())
-            && fs::read_to_string(format!("/proc/{name}/status"))
-                .is_ok_and(|status| status.lines().any(|line| line == parent));
-        if is_child {
-            found.push_str(&name);
-            found.push(' ');
-        }
-    }
-    found
 }
 
 fn ended(status: ExitStatus, counters: Counters) -> Outcome {

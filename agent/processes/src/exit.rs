@@ -15,6 +15,8 @@ pub struct Exit {
     pub end: End,
     /// Whether the kernel killed a process of the worker for want of memory.
     pub oom_killed: bool,
+    /// Whether the keeper killed it because its lease was ending.
+    pub lease_ended: bool,
     /// Most memory it ever held, in bytes; `None` where nothing counts it.
     pub memory_peak_bytes: Option<u64>,
     /// CPU time it used; `None` where nothing counts it.
@@ -77,6 +79,7 @@ struct ExitRecord {
     signal: Option<i32>,
     launch_error: Option<String>,
     oom_killed: bool,
+    lease_ended: bool,
     memory_peak_bytes: Option<u64>,
     cpu_usec: Option<u64>,
     ended_at_boottime_ns: u64,
@@ -94,6 +97,7 @@ impl From<ExitRecord> for Exit {
         Self {
             end,
             oom_killed: record.oom_killed,
+            lease_ended: record.lease_ended,
             memory_peak_bytes: record.memory_peak_bytes,
             cpu: record.cpu_usec.map(Duration::from_micros),
             ended_at_boottime: Duration::from_nanos(record.ended_at_boottime_ns),
@@ -141,6 +145,7 @@ mod tests {
         let outcome = Outcome {
             launch_error: Some("executing \"/x\"\n: \u{7f}é".to_owned()),
             oom_killed: true,
+            lease_ended: true,
             memory_peak_bytes: Some(u64::MAX),
             cpu_usec: Some(1500),
             ended_at_boottime_ns: 7,
@@ -151,6 +156,7 @@ mod tests {
         let expected = Exit {
             end: End::LaunchFailed("executing \"/x\"\n: \u{7f}é".to_owned()),
             oom_killed: true,
+            lease_ended: true,
             memory_peak_bytes: Some(u64::MAX),
             cpu: Some(Duration::from_micros(1500)),
             ended_at_boottime: Duration::from_nanos(7),

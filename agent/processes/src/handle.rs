@@ -125,6 +125,17 @@ impl KeeperHandle {
         }
     }
 
+    /// Tells the keeper that the deadlines in the lease file have been moved; one that has ended is fine.
+    ///
+    /// # Errors
+    /// The system's own.
+    pub fn nudge(&self) -> io::Result<()> {
+        match pidfd_send_signal(self.keeper.get_ref(), Signal::USR1) {
+            Err(rustix::io::Errno::SRCH) => Ok(()),
+            sent => Ok(sent?),
+        }
+    }
+
     /// Sends a signal to the worker's first process; one that has ended is fine.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
-use crate::Identity;
+use crate::{Identity, LeaseFile};
 
 /// Prefix of a directory whose removal has begun; never a worker's.
 const REMOVING: &str = ".removing-";
@@ -199,7 +199,12 @@ impl WorkerDir {
         self.logs().join("sparklogs")
     }
 
-    /// Directory of the control socket: the agent's, searchable by all.
+    /// The deadlines of its lease; there only for a worker that has one.
+    pub fn lease(&self) -> LeaseFile {
+        LeaseFile::new(self.run().join("lease"))
+    }
+
+    /// Directory of the control socket and the lease: the agent's, searchable by all.
     pub fn run(&self) -> PathBuf {
         self.path.join("run")
     }

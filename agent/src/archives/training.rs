@@ -191,6 +191,8 @@ fn plan(host: &Host, wanted: &Wanted, dir: &WorkerDir, group: &WorkerGroup, uid:
         view: mounts(host, &view, &paths),
         cgroup_procs: group.procs_files(),
         kill_cgroups: group.kill_directories(),
+        freeze_cgroup: None,
+        lease: None,
         oom_score_adj: Some(OOM_SCORE_ADJUSTMENT),
         nofile: Some(OPEN_FILES),
     }

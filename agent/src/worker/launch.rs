@@ -123,6 +123,8 @@ impl Layout {
             view: self.mounts(&host.config.state_dir, spec),
             cgroup_procs: group.map(WorkerGroup::procs_files).unwrap_or_default(),
             kill_cgroups: group.map(WorkerGroup::kill_directories).unwrap_or_default(),
+            freeze_cgroup: group.and_then(WorkerGroup::freeze_directory),
+            lease: None,
             oom_score_adj: Some(OOM_SCORE_ADJUSTMENT),
             nofile: Some(OPEN_FILES),
         })

@@ -11,7 +11,12 @@ pub(super) fn outcome(exit: Exit) -> Outcome {
         End::Signaled(signal) => (None, Some(signal), None),
         End::LaunchFailed(reason) => (None, None, Some(reason)),
     };
-    let cause = if launch_error.is_some() { AgentCause::NoLaunch } else { AgentCause::None };
+    let cause = match &launch_error {
+        Some(_) => AgentCause::NoLaunch,
+        // Nobody was in touch to order it, and nothing of the job is to blame.
+        None if exit.lease_ended => AgentCause::Lost,
+        None => AgentCause::None,
+    };
     Outcome {
         exit_code,
         signal,

@@ -95,6 +95,7 @@ impl Agent {
             view: Some(view),
             cgroup_procs: group.procs_files(),
             kill_cgroups: group.kill_directories(),
+            freeze_cgroup: group.freeze_directory(),
             oom_score_adj: Some(500),
             nofile: Some(1000),
             ..shell(&dir, script)
