@@ -101,7 +101,7 @@ async fn connect(
         .map_err(|source| MtlsError::Connect { address: address.to_owned(), source })
 }
 
-async fn dial(
+pub(crate) async fn dial(
     address: &str,
     config: Arc<ClientConfig>,
     cluster: Option<&str>,

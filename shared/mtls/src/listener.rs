@@ -1,6 +1,6 @@
 //! Accepting connections: handshake, name, admission; refusals are logged with their reason.
 
-use crate::{PeerName, Refusal};
+use crate::{PeerName, Refusal, plain};
 use rustls::ServerConfig;
 use rustls_pki_types::CertificateDer;
 use std::io;
@@ -20,8 +20,9 @@ use tonic::transport::server::Connected;
 
 /// How long a client may take for its handshake.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(10);
-/// Handshakes at once; a thousand agents that reconnect after an outage are through in seconds.
-const HANDSHAKES: usize = 64;
+/// Handshakes at once; a thousand agents that reconnect after an outage are through in seconds, and a few dozen idle
+/// clients hold up nobody.
+const HANDSHAKES: usize = 256;
 /// Finished connections that wait for the server to take them; it takes them at once.
 const READY: usize = 16;
 /// How long accepting rests after it failed, which is nearly always for want of descriptors.
@@ -32,7 +33,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub enum Admission {
     /// Agents alone, each with a certificate.
     Agents,
-    /// Anybody, without a certificate: enrolment.
+    /// Anybody, without a certificate: enrolment, and the AWS-compatible endpoint, whose requests are signed.
     Anybody,
 }
 
@@ -97,7 +98,7 @@ impl AsyncWrite for MtlsStream {
     }
 }
 
-/// Admitted connections as a stream for tonic's `serve_with_incoming`. Dropping it stops accepting.
+/// Admitted connections, as a stream for tonic's `serve_with_incoming` too. Dropping it stops accepting.
 #[derive(Debug)]
 pub struct MtlsListener {
     local_addr: SocketAddr,
@@ -128,6 +129,14 @@ impl MtlsListener {
     /// Where it listens.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
+    }
+
+    /// The next admitted connection; none ever comes once the runtime is shutting down. Cancel safe.
+    pub async fn accept(&mut self) -> MtlsStream {
+        match self.ready.recv().await {
+            Some(stream) => stream,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -182,7 +191,15 @@ async fn admit(
         Ok(stream) => drop(ready.send(stream).await),
         Err(refusal) => {
             let cause = std::error::Error::source(&refusal).map(ToString::to_string);
-            tracing::warn!(peer = %address, reason = %refusal, cause, "refused a connection");
+            match door.admission {
+                Admission::Agents => {
+                    tracing::warn!(peer = %address, reason = %refusal, cause, "refused a connection");
+                }
+                // Anybody may knock there, and many do.
+                Admission::Anybody => {
+                    tracing::info!(peer = %address, reason = %refusal, cause, "refused a connection");
+                }
+            }
         }
     }
 }
@@ -199,7 +216,13 @@ pub async fn accept(
     cluster: &str,
 ) -> Result<MtlsStream, Refusal> {
     stream.set_nodelay(true)?;
-    let handshake = TlsAcceptor::from(config).accept(stream);
+    let handshake = async {
+        if plain::is_http(&stream).await? {
+            plain::refuse(stream).await?;
+            return Err(Refusal::PlainHttp);
+        }
+        Ok(TlsAcceptor::from(config).accept(stream).await?)
+    };
     let stream = match tokio::time::timeout(HANDSHAKE_WITHIN, handshake).await {
         Ok(finished) => finished?,
         Err(_) => return Err(Refusal::TimedOut(HANDSHAKE_WITHIN)),

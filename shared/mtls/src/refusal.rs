@@ -26,6 +26,9 @@ pub enum Refusal {
     /// The certificate is good but not for this service.
     #[error("{0} has no business with this service")]
     NotAdmitted(PeerName),
+    /// The client speaks HTTP without TLS; it was told so.
+    #[error("client speaks plain HTTP on a TLS port")]
+    PlainHttp,
     /// The client did not finish in time.
     #[error("handshake not finished within {0:?}")]
     TimedOut(Duration),
