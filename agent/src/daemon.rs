@@ -15,6 +15,7 @@ use hearth_bundles::BundleCache;
 use hearth_cgroups::Cgroups;
 use hearth_credentials::{CredentialServer, Registry};
 use hearth_logs::UPLOADS_PER_HOST;
+use hearth_mtls::EndpointDialer;
 use hearth_network::{Forwarder, Upstream};
 use hearth_processes::host::HostInventory;
 use hearth_processes::{KeeperProgram, UidRange, WorkerDirs};
@@ -56,7 +57,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let registry = Registry::new(Arc::new(uplink.clone()));
     let credentials_port = chosen(config.ports.credentials, settings.credentials_port);
     let credentials = CredentialServer::start(credentials_port, registry.clone()).await?;
-    let (upstream_setter, upstream) = watch::channel(Upstream::new(settings.upstream()));
+    let (upstream_setter, upstream) = watch::channel(settings.upstream(&identity.services));
     let forward_port = chosen(config.ports.forward, settings.forward_port);
     let forwarder = Forwarder::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, forward_port)), upstream).await?;
     let settings = Settings {
@@ -122,10 +123,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         tasks.spawn(until(stop.clone(), archives::keep_making(host.clone(), archive_orders)));
     }
     tasks.spawn(session.run(stop.clone()));
+    let services =
+        Services { dialer: identity.services.clone(), upstream: upstream_setter, service: service_setter };
     tasks.spawn(until(stop.clone(), identity.keep_fresh(uplink)));
     tasks.spawn(until(stop.clone(), renew_credentials(registry)));
-    let follow = follow_coordinator(welcomes, settings, state, upstream_setter, service_setter);
-    tasks.spawn(until(stop.clone(), follow));
+    tasks.spawn(until(stop.clone(), follow_coordinator(welcomes, settings, state, services)));
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -253,13 +255,19 @@ async fn renew_credentials(registry: Registry) {
     }
 }
 
+/// What learns where the coordinator's services are.
+struct Services {
+    dialer: EndpointDialer,
+    upstream: watch::Sender<Upstream>,
+    service: watch::Sender<Service>,
+}
+
 /// Keeps what each welcome says about the coordinator's services, and points this host's workers there.
 async fn follow_coordinator(
     mut welcomes: mpsc::Receiver<(v1::Welcome, oneshot::Sender<()>)>,
     mut settings: Settings,
     state: PathBuf,
-    upstream: watch::Sender<Upstream>,
-    service: watch::Sender<Service>,
+    services: Services,
 ) {
     while let Some((welcome, done)) = welcomes.recv().await {
         let told = Settings {
@@ -269,8 +277,10 @@ async fn follow_coordinator(
         };
         if told != settings {
             settings = told;
-            upstream.send_replace(Upstream::new(settings.upstream()));
-            service.send_replace(Service { url: settings.service_url(), region: settings.region.clone() });
+            services.upstream.send_replace(settings.upstream(&services.dialer));
+            services
+                .service
+                .send_replace(Service { url: settings.service_url(), region: settings.region.clone() });
             if let Err(error) = settings.write(&state).await {
                 tracing::error!(%error, "keeping the coordinator's address failed");
             }

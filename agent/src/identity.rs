@@ -1,7 +1,9 @@
 //! Who this agent is: its certificate, kept in one file and renewed at half its life.
 
 use crate::uplink::Uplink;
-use hearth_mtls::{ClientIdentity, Credential, LiveCredential, MtlsError, NameError, PeerName, PendingKey};
+use hearth_mtls::{
+    ClientIdentity, Credential, EndpointDialer, LiveCredential, MtlsError, NameError, PeerName, PendingKey,
+};
 use hearth_telemetry::error_chain;
 use hearth_types::AgentId;
 use std::path::{Path, PathBuf};
@@ -28,6 +30,8 @@ pub(crate) struct Identity {
     live: Arc<LiveCredential>,
     pub(crate) agent: AgentId,
     pub(crate) client: ClientIdentity,
+    /// Reaches the coordinator's services where they are served over TLS.
+    pub(crate) services: EndpointDialer,
 }
 
 /// Why there is no identity to work with.
@@ -58,7 +62,8 @@ impl Identity {
         };
         let live = LiveCredential::new(&credential)?;
         let client = ClientIdentity::new(credential.authority(), &cluster, live.clone())?;
-        Ok(Self { path, credential, live, agent, client })
+        let services = EndpointDialer::new(credential.authority(), &cluster)?;
+        Ok(Self { path, credential, live, agent, client, services })
     }
 
     /// Renews the certificate whenever half its life is over, for as long as the agent runs.

@@ -1,6 +1,8 @@
 //! What the agent chose or was told once and must keep: `agent.json`.
 
 use crate::durable;
+use hearth_mtls::EndpointDialer;
+use hearth_network::Upstream;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -13,7 +15,7 @@ pub(crate) struct Settings {
     pub(crate) credentials_port: u16,
     /// Port of the forwarder; 0 before one was chosen.
     pub(crate) forward_port: u16,
-    /// `host:port` of the coordinator's services, possibly with a scheme; empty before the first connection.
+    /// URL of the coordinator's services, `http` being meant where it has no scheme; empty before the first connection.
     pub(crate) service_endpoint: String,
     /// Region of those services; empty before the first connection.
     pub(crate) region: String,
@@ -30,33 +32,39 @@ impl Settings {
         durable::write(state, FILE, self).await
     }
 
-    /// The address to forward to, without scheme.
-    pub(crate) fn upstream(&self) -> &str {
-        self.service_endpoint.split_once("://").map_or(self.service_endpoint.as_str(), |(_, address)| address)
+    /// Where to forward to: within TLS if the endpoint says `https://`.
+    pub(crate) fn upstream(&self, dialer: &EndpointDialer) -> Upstream {
+        match self.service_endpoint.split_once("://") {
+            Some(("https", address)) => Upstream::Tls(address.to_owned(), dialer.clone()),
+            Some((_, address)) => Upstream::Plain(address.to_owned()),
+            None => Upstream::Plain(self.service_endpoint.clone()),
+        }
     }
 
-    /// The URL at which this host's workers reach the services.
+    /// The URL at which this host's workers reach the services. Never TLS: that begins behind the forwarder.
     pub(crate) fn service_url(&self) -> String {
-        let scheme = self.service_endpoint.split_once("://").map_or("http", |(scheme, _)| scheme);
-        format!("{scheme}://127.0.0.1:{}", self.forward_port)
+        format!("http://127.0.0.1:{}", self.forward_port)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use hearth_mtls::Authority;
+    use std::time::SystemTime;
 
     #[test]
-    fn a_scheme_is_kept_for_workers_and_left_out_for_dialling() {
-        for (service_endpoint, upstream, url) in
-            [("c:1", "c:1", "http://127.0.0.1:9"), ("https://c:1", "c:1", "https://127.0.0.1:9")]
-        {
-            let settings = Settings {
-                service_endpoint: service_endpoint.into(),
-                forward_port: 9,
-                ..Settings::default()
-            };
-            assert_eq!((settings.upstream(), settings.service_url().as_str()), (upstream, url));
+    fn the_scheme_decides_about_tls_behind_the_forwarder() {
+        let authority = Authority::create("home", SystemTime::now()).unwrap();
+        let dialer = EndpointDialer::new(authority.certificate(), "home").unwrap();
+        for (service_endpoint, is_tls) in [("c:1", false), ("http://c:1", false), ("https://c:1", true)] {
+            let service_endpoint = service_endpoint.to_owned();
+            let settings = Settings { service_endpoint, forward_port: 9, ..Settings::default() };
+            match settings.upstream(&dialer) {
+                Upstream::Plain(address) => assert_eq!((address.as_str(), false), ("c:1", is_tls)),
+                Upstream::Tls(address, _) => assert_eq!((address.as_str(), true), ("c:1", is_tls)),
+            }
+            assert_eq!(settings.service_url(), "http://127.0.0.1:9");
         }
     }
 }

@@ -157,11 +157,8 @@ async fn forward(
             return;
         }
     };
-    // Small requests and answers would otherwise wait for the other side's delayed acknowledgement.
-    for stream in [&client, &coordinator] {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "setting TCP_NODELAY failed");
-        }
+    if let Err(error) = client.set_nodelay(true) {
+        tracing::debug!(%peer, %error, "setting TCP_NODELAY failed");
     }
     if let Err(error) = tokio::io::copy_bidirectional(&mut client, &mut coordinator).await {
         tracing::debug!(%peer, %error, "forwarded connection broke");
@@ -172,15 +169,25 @@ async fn forward(
 mod tests {
     use std::net::Ipv4Addr;
 
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use std::time::SystemTime;
+
+    use hearth_mtls::{
+        Admission, Authority, EndpointDialer, LiveCredential, MtlsListener, PeerName, Terms,
+        endpoint_server_config,
+    };
+    use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
     use super::*;
     use crate::upstream::CONNECT_WITHIN;
 
     const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
+    fn plain(address: SocketAddr) -> Upstream {
+        Upstream::Plain(address.to_string())
+    }
+
     async fn forwarder_to(address: SocketAddr) -> (Forwarder, watch::Sender<Upstream>) {
-        let (sender, receiver) = watch::channel(address.into());
+        let (sender, receiver) = watch::channel(plain(address));
         (Forwarder::bind(ANY_PORT, receiver).await.unwrap(), sender)
     }
 
@@ -189,7 +196,20 @@ mod tests {
         TcpListener::bind(ANY_PORT).await.unwrap().local_addr().unwrap()
     }
 
-    async fn exchange(client: &mut TcpStream, server: &mut TcpStream) {
+    /// A TLS endpoint of `authority`'s coordinator.
+    fn tls_endpoint(authority: &Authority, listener: TcpListener) -> MtlsListener {
+        let issued = authority.issue(&PeerName::Coordinator, &[], Terms::from_now()).unwrap();
+        let config = endpoint_server_config(LiveCredential::new(&issued).unwrap(), None).unwrap();
+        MtlsListener::new(listener, config, Admission::Anybody, "home").unwrap()
+    }
+
+    /// An upstream within TLS whose agent trusts `authority`.
+    fn tls(address: SocketAddr, authority: &Authority) -> Upstream {
+        let dialer = EndpointDialer::new(authority.certificate(), "home").unwrap();
+        Upstream::Tls(address.to_string(), dialer)
+    }
+
+    async fn exchange(client: &mut TcpStream, server: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
         const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: signed.example\r\n\r\n";
         client.write_all(REQUEST).await.unwrap();
         let mut request = [0; REQUEST.len()];
@@ -231,7 +251,7 @@ mod tests {
         let (forwarder, upstream) = forwarder_to(old.local_addr().unwrap()).await;
         let mut before = TcpStream::connect(forwarder.local_addr()).await.unwrap();
         let (mut served_by_old, _) = old.accept().await.unwrap();
-        upstream.send(new.local_addr().unwrap().into()).unwrap();
+        upstream.send(plain(new.local_addr().unwrap())).unwrap();
         let mut after = TcpStream::connect(forwarder.local_addr()).await.unwrap();
         let (mut served_by_new, _) = new.accept().await.unwrap();
         exchange(&mut after, &mut served_by_new).await;
@@ -243,7 +263,7 @@ mod tests {
         let (forwarder, upstream) = forwarder_to(dead_address().await).await;
         let mut client = TcpStream::connect(forwarder.local_addr()).await.unwrap();
         let server = TcpListener::bind(ANY_PORT).await.unwrap();
-        upstream.send(server.local_addr().unwrap().into()).unwrap();
+        upstream.send(plain(server.local_addr().unwrap())).unwrap();
         let (mut served, _) = server.accept().await.unwrap();
         exchange(&mut client, &mut served).await;
     }
@@ -283,6 +303,58 @@ mod tests {
         served.read_to_end(&mut received).await.unwrap();
         sender.await.unwrap();
         assert!(received == expected, "{} of {BYTES} bytes", received.len());
+    }
+
+    #[tokio::test]
+    async fn plain_bytes_of_a_worker_reach_a_tls_endpoint_and_come_back() {
+        const BYTES: usize = 4 * 1024 * 1024;
+        let authority = Authority::create("home", SystemTime::now()).unwrap();
+        let listener = TcpListener::bind(ANY_PORT).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut server = tls_endpoint(&authority, listener);
+        let (forwarder, upstream) = forwarder_to(dead_address().await).await;
+        upstream.send(tls(address, &authority)).unwrap();
+        let mut client = TcpStream::connect(forwarder.local_addr()).await.unwrap();
+        let mut served = server.accept().await;
+        exchange(&mut client, &mut served).await;
+        // The client's end passes as an end, and what is answered after it arrives whole.
+        client.shutdown().await.unwrap();
+        assert_eq!(served.read(&mut [0; 1]).await.unwrap(), 0);
+        let answer: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+        let expected = answer.clone();
+        let answering = tokio::spawn(async move {
+            served.write_all(&answer).await.unwrap();
+            served.shutdown().await.unwrap();
+        });
+        let mut received = Vec::with_capacity(BYTES);
+        client.read_to_end(&mut received).await.unwrap();
+        answering.await.unwrap();
+        assert!(received == expected, "{} of {BYTES} bytes", received.len());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_an_endpoint_of_a_foreign_authority() {
+        let [ours, theirs] = [(); 2].map(|()| Authority::create("home", SystemTime::now()).unwrap());
+        let (foreign, own) =
+            (TcpListener::bind(ANY_PORT).await.unwrap(), TcpListener::bind(ANY_PORT).await.unwrap());
+        let (foreign_address, own_address) = (foreign.local_addr().unwrap(), own.local_addr().unwrap());
+        let (forwarder, upstream) = forwarder_to(dead_address().await).await;
+        upstream.send(tls(foreign_address, &ours)).unwrap();
+        let mut client = TcpStream::connect(forwarder.local_addr()).await.unwrap();
+        client.write_all(b"secret").await.unwrap();
+        // The handshake never ends, so that no byte of the client's can have been sent.
+        let (refused, peer) = foreign.accept().await.unwrap();
+        let issued = theirs.issue(&PeerName::Coordinator, &[], Terms::from_now()).unwrap();
+        let config = endpoint_server_config(LiveCredential::new(&issued).unwrap(), None).unwrap();
+        hearth_mtls::accept(refused, peer, config, Admission::Anybody, "home").await.unwrap_err();
+        drop(foreign);
+        // The client is held meanwhile, and served once the right one answers.
+        let mut server = tls_endpoint(&ours, own);
+        upstream.send(tls(own_address, &ours)).unwrap();
+        let mut served = server.accept().await;
+        let mut secret = [0; 6];
+        served.read_exact(&mut secret).await.unwrap();
+        assert_eq!(&secret, b"secret");
     }
 
     #[tokio::test(start_paused = true)]
@@ -328,7 +400,7 @@ mod tests {
     async fn a_taken_port_falls_back_to_another() {
         let holder = TcpListener::bind(ANY_PORT).await.unwrap();
         let taken = holder.local_addr().unwrap();
-        let (_sender, receiver) = watch::channel(Upstream::new("127.0.0.1:1"));
+        let (_sender, receiver) = watch::channel(Upstream::Plain("127.0.0.1:1".to_owned()));
         let forwarder = Forwarder::bind(taken, receiver).await.unwrap();
         assert_ne!(forwarder.local_addr().port(), taken.port());
     }

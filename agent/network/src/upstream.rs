@@ -4,6 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
+use hearth_mtls::EndpointDialer;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -17,43 +19,56 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
 
-/// Where the coordinator answers, as `host:port`; resolved anew on every attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upstream(String);
+/// Where and how the coordinator answers. Addresses are `host:port`, an IPv6 address in brackets, and resolved anew on
+/// every attempt.
+#[derive(Clone, Debug)]
+pub enum Upstream {
+    /// As it is.
+    Plain(String),
+    /// Within TLS.
+    Tls(String, EndpointDialer),
+}
 
 impl Upstream {
-    /// Names the coordinator's address as `host:port`, with an IPv6 address in brackets.
-    pub fn new(host_and_port: impl Into<String>) -> Self {
-        Self(host_and_port.into())
+    /// The address.
+    fn address(&self) -> &str {
+        match self {
+            Self::Plain(address) | Self::Tls(address, _) => address,
+        }
     }
 
-    /// The address as `host:port`.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    async fn dial(&self) -> io::Result<Box<dyn Connection>> {
+        match self {
+            Self::Plain(address) => {
+                let stream = TcpStream::connect(address).await?;
+                // Small requests and answers would otherwise wait for the other side's delayed acknowledgement.
+                stream.set_nodelay(true)?;
+                Ok(Box::new(stream))
+            }
+            Self::Tls(address, dialer) => Ok(Box::new(dialer.dial(address).await?)),
+        }
     }
 }
 
-impl From<std::net::SocketAddr> for Upstream {
-    fn from(address: std::net::SocketAddr) -> Self {
-        Self(address.to_string())
-    }
-}
+/// A connection to the coordinator, within TLS or not.
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// Connects to the latest address in `upstream`, with backoff, for [`CONNECT_WITHIN`].
 ///
 /// A change of the address ends the wait between two attempts and starts the backoff anew. Fails with the last
 /// attempt's error. Cancel safe: nothing but the attempt is lost.
-pub(crate) async fn connect(upstream: &mut watch::Receiver<Upstream>) -> io::Result<TcpStream> {
+pub(crate) async fn connect(upstream: &mut watch::Receiver<Upstream>) -> io::Result<Box<dyn Connection>> {
     let deadline = Instant::now() + CONNECT_WITHIN;
     let mut delays = delays();
     loop {
-        let address = upstream.borrow_and_update().clone();
-        let error = match timeout(ATTEMPT_TIMEOUT, TcpStream::connect(address.as_str())).await {
+        let current = upstream.borrow_and_update().clone();
+        let error = match timeout(ATTEMPT_TIMEOUT, current.dial()).await {
             Ok(Ok(stream)) => return Ok(stream),
             Ok(Err(error)) => error,
             Err(_) => io::Error::from(io::ErrorKind::TimedOut),
         };
-        tracing::debug!(upstream = address.as_str(), %error, "coordinator not reachable, trying again");
+        tracing::debug!(upstream = current.address(), %error, "coordinator not reachable, trying again");
         let delay = delays.next().unwrap_or(LONGEST_DELAY);
         if Instant::now() + delay >= deadline {
             return Err(error);
