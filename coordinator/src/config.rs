@@ -5,6 +5,10 @@ use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod endpoint;
+
+pub use endpoint::EndpointTls;
+
 /// What a coordinator is started with.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +19,15 @@ pub struct CoordinatorConfig {
     pub listen: SocketAddr,
     /// Whether the endpoint may be served without TLS on an address that is not loopback.
     pub insecure_http: bool,
+    /// Whether the endpoint is served within TLS; a certificate of one's own implies it.
+    pub tls: bool,
+    /// Further host names and addresses that clients reach the endpoint at. With one's own certificate, the first is the
+    /// one in `AWS_ENDPOINT_URL`.
+    pub tls_names: Vec<String>,
+    /// The endpoint's certificate with its chain (PEM), instead of one of hearth's own authority. Read again when it changes.
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of `tls_certificate` (PEM).
+    pub tls_key: Option<PathBuf>,
     /// Address of the agents' service (mutual TLS); port 0 chooses one and keeps it.
     pub agents_listen: SocketAddr,
     /// Address of the enrolment service; port 0 chooses one and keeps it.
@@ -41,6 +54,10 @@ impl Default for CoordinatorConfig {
             data_dir: PathBuf::from("/var/lib/hearth/coordinator"),
             listen: SocketAddr::from(([127, 0, 0, 1], 8420)),
             insecure_http: false,
+            tls: false,
+            tls_names: Vec::new(),
+            tls_certificate: None,
+            tls_key: None,
             agents_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             enrolment_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             advertise_host: "127.0.0.1".to_owned(),
@@ -58,8 +75,16 @@ impl CoordinatorConfig {
     /// Reads a file; the environment overrides its keys.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let mut table: toml::Table =
-            toml::from_str(&text).with_context(|| format!("{} is not TOML", file.display()))?;
+        let config = Self::parse(&text, |name| std::env::var(name).ok())
+            .with_context(|| format!("{} has a wrong key or value", file.display()))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Reads TOML, and above it what `environment` has.
+    fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let mut table: toml::Table = toml::from_str(text)?;
+        let given = |key: &str| environment(&format!("HEARTH_{}", key.to_ascii_uppercase()));
         for key in [
             "data_dir",
             "listen",
@@ -71,15 +96,21 @@ impl CoordinatorConfig {
             "region",
             "releases_dir",
             "share_dir",
+            "tls_certificate",
+            "tls_key",
         ] {
-            if let Ok(value) = std::env::var(format!("HEARTH_{}", key.to_ascii_uppercase())) {
+            if let Some(value) = given(key) {
                 table.insert(key.to_owned(), toml::Value::String(value));
             }
         }
-        let config: Self =
-            table.try_into().with_context(|| format!("{} has a wrong key or value", file.display()))?;
-        config.check()?;
-        Ok(config)
+        // Written as in the file: true, ["a.example", "b.example"].
+        for key in ["insecure_http", "query_sigv2", "tls", "tls_names"] {
+            if let Some(value) = given(key) {
+                let value = value.parse().with_context(|| format!("HEARTH_{}", key.to_ascii_uppercase()))?;
+                table.insert(key.to_owned(), value);
+            }
+        }
+        Ok(table.try_into()?)
     }
 
     /// Refuses what could only fail later.
@@ -89,13 +120,7 @@ impl CoordinatorConfig {
             "account_id must be twelve digits, got {:?}",
             self.account_id
         );
-        anyhow::ensure!(
-            self.listen.ip().is_loopback() || self.insecure_http,
-            "listening on {} needs TLS, which this version does not serve yet; use a loopback address, or \
-             --insecure-http (insecure_http = true) behind a TLS proxy",
-            self.listen
-        );
-        Ok(())
+        self.check_endpoint()
     }
 
     /// Where the release manifests are.
@@ -129,4 +154,28 @@ pub fn share_dir() -> anyhow::Result<PathBuf> {
         share.display()
     );
     Ok(share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_overrides_the_file() {
+        let environment = |name: &str| match name {
+            "HEARTH_REGION" => Some("eu-central-1".to_owned()),
+            "HEARTH_TLS" => Some("true".to_owned()),
+            "HEARTH_TLS_NAMES" => Some("[\"a.example\", \"10.0.0.7\"]".to_owned()),
+            _ => None,
+        };
+        let text = "region = \"us-east-1\"\ntls_key = \"/k.pem\"\ntls_certificate = \"/c.pem\"";
+        let config = CoordinatorConfig::parse(text, environment).unwrap();
+        assert_eq!((config.region.as_str(), config.tls), ("eu-central-1", true));
+        assert_eq!(config.tls_names, ["a.example", "10.0.0.7"]);
+        assert_eq!(config.tls_key.as_deref(), Some(Path::new("/k.pem")));
+        assert!(
+            CoordinatorConfig::parse("", |name| (name == "HEARTH_TLS").then(|| "maybe".to_owned())).is_err()
+        );
+        assert!(CoordinatorConfig::parse("tsl = true", |_| None).is_err());
+    }
 }

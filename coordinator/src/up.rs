@@ -1,6 +1,6 @@
 //! `hearth up`: a whole cluster on one machine, without configuration.
 
-use crate::config::CoordinatorConfig;
+use crate::config::{CoordinatorConfig, EndpointTls};
 use crate::daemon::{Coordinator, DEFAULT_BUCKET, DEFAULT_ROLE};
 use anyhow::Context;
 use hearth_coordinator_core::command::Command as EngineCommand;
@@ -29,6 +29,14 @@ pub struct UpOptions {
     pub capacity_real: bool,
     /// Serve plain HTTP on an address that is not loopback.
     pub insecure_http: bool,
+    /// Serve within TLS.
+    pub tls: bool,
+    /// Further names of the endpoint.
+    pub tls_names: Vec<String>,
+    /// The site's own certificate (PEM).
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key (PEM).
+    pub tls_key: Option<PathBuf>,
 }
 
 /// Starts everything, prints one ready line, and stops everything on SIGINT or SIGTERM.
@@ -41,6 +49,10 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         data_dir: data_dir.join("coordinator"),
         listen: options.listen,
         insecure_http: options.insecure_http,
+        tls: options.tls,
+        tls_names: options.tls_names,
+        tls_certificate: options.tls_certificate,
+        tls_key: options.tls_key,
         ..CoordinatorConfig::default()
     };
     let coordinator = Coordinator::start(&config).await?;
@@ -85,8 +97,8 @@ fn announce(data_dir: &Path, coordinator: &Coordinator) {
         "\nnot running as root: worker limits are advisory, and jobs share one user: they can read each other's credentials"
     };
     let line = format!(
-        "hearth is ready at http://{} — to use it: set -a; . {}/env; set +a{advisory}",
-        coordinator.endpoint,
+        "hearth is ready at {} — to use it: set -a; . {}/env; set +a{advisory}",
+        coordinator.endpoint_url,
         data_dir.display()
     );
     #[allow(clippy::print_stdout, reason = "the ready line is this command's output")]
@@ -95,15 +107,30 @@ fn announce(data_dir: &Path, coordinator: &Coordinator) {
     }
 }
 
-/// `DIR/env`, shell syntax, for its owner alone (design §6.1).
+/// `DIR/env`, shell syntax, for its owner alone (design §6.1); with a certificate of our own authority, `DIR/ca.pem` too.
 fn write_env(data_dir: &Path, config: &CoordinatorConfig, coordinator: &Coordinator) -> anyhow::Result<()> {
     let key = &coordinator.administrator;
+    let trust = match config.endpoint_tls()? {
+        EndpointTls::Off | EndpointTls::Site { .. } => String::new(),
+        EndpointTls::OwnAuthority => {
+            let ca = data_dir.join("ca.pem");
+            crate::daemon::write_private(&ca, coordinator.ca_certificate.as_bytes())?;
+            format!("AWS_CA_BUNDLE={}\n", shell_word(&ca))
+        }
+    };
     let text = format!(
-        "AWS_ENDPOINT_URL=http://{}\nAWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\n\
+        "AWS_ENDPOINT_URL={}\n{trust}AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\n\
          HEARTH_ROLE_ARN=arn:aws:iam::{}:role/{DEFAULT_ROLE}\nHEARTH_BUCKET={DEFAULT_BUCKET}\n",
-        coordinator.endpoint, key.key.id, key.secret_access_key, config.region, config.account_id
+        coordinator.endpoint_url, key.key.id, key.secret_access_key, config.region, config.account_id
     );
     crate::daemon::write_private(&data_dir.join("env"), text.as_bytes())
+}
+
+/// A path as one word of a shell's.
+fn shell_word(path: &Path) -> String {
+    let path = path.to_string_lossy();
+    let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte));
+    if is_plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 async fn told_to_stop() {

@@ -29,7 +29,7 @@ def client_of(hearth, service, **config):
     """A boto3 client as a user would make it; it never looks for credentials elsewhere."""
     given = hearth.settings()
     return boto3.client(
-        service, endpoint_url=hearth.endpoint, region_name=given["AWS_DEFAULT_REGION"],
+        service, endpoint_url=hearth.endpoint, verify=hearth.ca_bundle, region_name=given["AWS_DEFAULT_REGION"],
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"], aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
         config=Config(retries={"total_max_attempts": 2}, proxies={}, **config))
 
@@ -49,8 +49,7 @@ def emr(hearth):
     return client_of(hearth, "emr-serverless")
 
 
-@pytest.fixture(scope="session")
-def aws(hearth):
+def aws_of(hearth):
     """The AWS CLI: arguments in, completed process out; a failure raises unless `check=False`."""
     program = Path(sys.executable).parent / "aws"
 
@@ -61,6 +60,11 @@ def aws(hearth):
             raise AssertionError(f"aws {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
     return run
+
+
+@pytest.fixture(scope="session")
+def aws(hearth):
+    return aws_of(hearth)
 
 
 @pytest.fixture(scope="session")

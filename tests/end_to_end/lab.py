@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import textwrap
@@ -49,13 +50,14 @@ def free_port():
 class Hearth:
     """One `hearth up`, which may be killed and started again on the same data directory."""
 
-    def __init__(self, name):
+    def __init__(self, name, scheme="http", options=()):
         if not HEARTH.exists():
             raise AssertionError(f"{HEARTH} is not built: run deploy/build.sh")
         # Not below pytest's own directory, which only its owner may enter.
         self.home = Path(tempfile.mkdtemp(prefix=f"hearth-{name}-"))
         self.data_dir = self.home / "data"
         self.port = free_port()
+        self.scheme, self.options = scheme, options
         self.log = self.home / "up.log"
         self.process = None
 
@@ -63,7 +65,7 @@ class Hearth:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}"],
+                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
         wait_for("hearth to be ready", self._is_ready, 60)
         return self
@@ -74,7 +76,7 @@ class Hearth:
         if not (self.data_dir / "env").exists() or f"hearth is ready at {self.endpoint} " not in self.log.read_text():
             return False
         try:
-            urllib.request.urlopen(f"{self.endpoint}/applications", timeout=5)
+            urllib.request.urlopen(f"{self.endpoint}/applications", timeout=5, context=self.trust())
         except urllib.error.HTTPError as refused:
             return refused.code == 403
         except OSError:
@@ -105,7 +107,16 @@ class Hearth:
 
     @property
     def endpoint(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def ca_bundle(self):
+        """The file of certificates that a client has to trust; none for plain HTTP."""
+        return self.settings().get("AWS_CA_BUNDLE")
+
+    def trust(self):
+        """For a client of Python's own that trusts this endpoint and no other."""
+        return ssl.create_default_context(cafile=self.ca_bundle) if self.scheme == "https" else None
 
     def settings(self):
         """What `DIR/env` says."""
@@ -135,8 +146,8 @@ class Hearth:
 
     def run(self, *words, check=True, timeout=300, **options):
         """The `hearth` command against this hearth."""
-        done = subprocess.run([HEARTH, *map(str, words)], env=self.environment(), text=True, capture_output=True,
-                              timeout=timeout, **options)
+        options.setdefault("env", self.environment())
+        done = subprocess.run([HEARTH, *map(str, words)], text=True, capture_output=True, timeout=timeout, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"hearth {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done

@@ -34,7 +34,7 @@ async fn heartbeats_are_answered_with_what_they_carried() {
     let stream = host.attach(&cluster, vec![]).await;
     let welcome = stream.welcome().await;
     assert_eq!((welcome.agent_id.as_str(), welcome.region.as_str()), (host.id.as_str(), "us-east-1"));
-    assert_eq!(welcome.service_endpoint, cluster.coordinator().endpoint.to_string());
+    assert_eq!(welcome.service_endpoint, format!("http://{}", cluster.coordinator().endpoint));
     assert!(welcome.heartbeat_ms > 0 && welcome.heartbeat_ms * 2 < welcome.lease_ms);
     let answer = stream.beats().await;
     assert_eq!((answer.sequence, answer.sent_boottime_ns), (7, 77));

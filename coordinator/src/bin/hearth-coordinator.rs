@@ -46,7 +46,7 @@ async fn main() -> anyhow::Result<()> {
     hearth_telemetry::start_logging(arguments.log_format.parse()?)?;
     let coordinator = Coordinator::start(&config).await?;
     tracing::info!(
-        endpoint = %coordinator.endpoint, agents = %coordinator.agents, enrolment = %coordinator.enrolment,
+        endpoint = coordinator.endpoint_url, agents = %coordinator.agents, enrolment = %coordinator.enrolment,
         ca_fingerprint = coordinator.ca_fingerprint, "coordinator ready"
     );
     let mut terminate = signal(SignalKind::terminate()).context("handling SIGTERM")?;

@@ -82,6 +82,7 @@ Examples:
   hearth up
   hearth up --data-dir /srv/hearth --listen 127.0.0.1:9000
   hearth up --capacity real              queue jobs that would not fit into this machine
+  hearth up --listen 0.0.0.0:8420 --tls --tls-name hearth.example
 
 As root, workers are held to their limits by control groups and live in file system views of their
 own. As an ordinary user hearth works too and says which limits are then only advice.")]
@@ -95,6 +96,19 @@ pub(super) struct Up {
     /// Serve other machines without TLS. Signatures protect requests; nothing protects what they carry.
     #[arg(long)]
     pub insecure_http: bool,
+    /// Serve within TLS, under a certificate of hearth's own authority for this host's name and addresses. Clients need
+    /// AWS_CA_BUNDLE, as DIR/env says.
+    #[arg(long)]
+    pub tls: bool,
+    /// A further name or address that clients reach this host at; may be repeated.
+    #[arg(long = "tls-name", value_name = "NAME")]
+    pub tls_names: Vec<String>,
+    /// Your own certificate with its chain (PEM), instead of one of hearth's authority. Read again when it changes.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The private key of --tls-certificate (PEM).
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
 }
 
 /// What the machine's agent offers to the scheduler.

@@ -21,6 +21,8 @@ pub(super) struct Connection {
     pub role_arn: Option<String>,
     /// Bucket for what is uploaded, if one is named.
     pub bucket: Option<String>,
+    /// Certificates to trust (PEM) instead of the system's, if a file is named.
+    pub ca_bundle: Option<PathBuf>,
 }
 
 /// The data directory: what was given, or `~/.local/share/hearth`.
@@ -59,6 +61,7 @@ impl Connection {
                 .unwrap_or_else(|| "us-east-1".to_owned()),
             role_arn: get("HEARTH_ROLE_ARN"),
             bucket: get("HEARTH_BUCKET"),
+            ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),
         })
     }
 
@@ -87,7 +90,8 @@ fn parse_env_file(text: &str) -> BTreeMap<String, String> {
             let unquoted = ['\'', '"']
                 .iter()
                 .find_map(|quote| value.strip_prefix(*quote).and_then(|rest| rest.strip_suffix(*quote)));
-            (name.trim().to_owned(), unquoted.unwrap_or(value).to_owned())
+            // A quote within quotes is written '\\''.
+            (name.trim().to_owned(), unquoted.unwrap_or(value).replace(r"'\''", "'"))
         })
         .collect()
 }

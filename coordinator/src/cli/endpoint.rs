@@ -123,6 +123,9 @@ impl Endpoint {
         if is_this_machine(&connection.endpoint) {
             builder = builder.no_proxy();
         }
+        if let Some(bundle) = trusted(&connection)? {
+            builder = builder.tls_certs_only(bundle);
+        }
         let http = builder
             .build()
             .map_err(|source| CliError::Unreachable { endpoint: connection.endpoint.clone(), source })?;
@@ -249,6 +252,27 @@ fn refusal(body: &[u8]) -> (Option<String>, Option<String>) {
     }
     let xml = String::from_utf8_lossy(body);
     (xml_text(&xml, "Code"), xml_text(&xml, "Message"))
+}
+
+/// The certificates of `AWS_CA_BUNDLE`, as other AWS clients take them: instead of the system's.
+fn trusted(connection: &Connection) -> Result<Option<Vec<reqwest::Certificate>>, CliError> {
+    let Some(path) = connection.ca_bundle.as_ref().filter(|_| connection.endpoint.starts_with("https://"))
+    else {
+        return Ok(None);
+    };
+    let pem = std::fs::read(path).map_err(|source| CliError::File {
+        action: "reading AWS_CA_BUNDLE",
+        path: path.clone(),
+        source,
+    })?;
+    let certificates = reqwest::Certificate::from_pem_bundle(&pem).unwrap_or_default();
+    if certificates.is_empty() {
+        return Err(CliError::Usage(format!(
+            "{} (AWS_CA_BUNDLE) holds no certificate in PEM",
+            path.display()
+        )));
+    }
+    Ok(Some(certificates))
 }
 
 fn is_this_machine(endpoint: &str) -> bool {

@@ -132,6 +132,11 @@ impl CliError {
             Self::MissingSetting { .. } => {
                 "load it with `set -a; . DIR/env; set +a`, DIR being the data directory".to_owned()
             }
+            Self::Unreachable { source, .. } if is_untrusted(source) => {
+                "the endpoint's certificate is not trusted; export AWS_CA_BUNDLE with the file of who signed it: DIR/ca.pem of \
+                 `hearth up --tls`, and for the coordinator data_dir/ca/ca.pem"
+                    .to_owned()
+            }
             Self::Unreachable { .. } => {
                 "is `hearth up` running? Start it, or see `hearth doctor` for what may keep it from running"
                     .to_owned()
@@ -189,6 +194,11 @@ impl CliError {
     pub(super) fn is_closed_pipe(&self) -> bool {
         matches!(self, Self::Output(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
+}
+
+/// Whether a connection failed for want of trust. The TLS library's own type is not ours to name.
+fn is_untrusted(error: &reqwest::Error) -> bool {
+    error.is_connect() && hearth_telemetry::error_chain(error).contains("invalid peer certificate")
 }
 
 fn next_step_of_refusal(code: &str) -> Option<String> {

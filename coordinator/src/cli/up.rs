@@ -13,6 +13,10 @@ pub(super) async fn up(given_data_dir: Option<&Path>, options: &Up) -> Result<()
         listen: options.listen,
         capacity_real: options.capacity == Capacity::Real,
         insecure_http: options.insecure_http,
+        tls: options.tls,
+        tls_names: options.tls_names.clone(),
+        tls_certificate: options.tls_certificate.clone(),
+        tls_key: options.tls_key.clone(),
     })
     .await
     .map_err(CliError::Daemon)

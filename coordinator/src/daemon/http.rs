@@ -2,24 +2,24 @@
 
 use super::Parts;
 use super::gatekeeper::IdentityGate;
+use super::listener::Caller;
 use super::progress::ProgressPage;
 use crate::config::CoordinatorConfig;
 use crate::control::Control;
 use axum::Router;
 use axum::body::Body;
+use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::serve::ListenerExt;
+use axum::serve::{IncomingStream, Listener};
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
 use hearth_engine::{Engine, now};
 use hearth_objects::{Gateway, Peer, QuerySigV2, gateway};
 use hearth_telemetry::Metrics;
-use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// What answers requests; cheap to clone.
@@ -51,16 +51,18 @@ impl Front {
 }
 
 /// Serves until told to stop.
-pub(super) async fn serve(listener: TcpListener, front: Front, stopping: CancellationToken) {
+pub(super) async fn serve<L>(listener: L, front: Front, stopping: CancellationToken)
+where
+    L: Listener<Addr: std::fmt::Debug>,
+    Caller: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
         .fallback(answer)
         .with_state(front);
-    // Small answers must not wait for an acknowledgement of the one before.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let service = router.into_make_service_with_connect_info::<Caller>();
     let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
     if let Err(error) = served {
         tracing::error!(error = %error, "serving the endpoint");
@@ -77,17 +79,18 @@ async fn progress(State(front): State<Front>, request: Request) -> Response {
 
 async fn answer(
     State(front): State<Front>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    ConnectInfo(caller): ConnectInfo<Caller>,
     request: Request,
 ) -> Response {
+    let source_ip = Some(caller.address.ip());
     let (parts, body) = request.into_parts();
     let is_s3 = matches!(route(&parts), Route::To(Service::S3));
     let mut request = Request::from_parts(parts, body);
     if is_s3 {
-        request.extensions_mut().insert(Peer { address: Some(peer.ip()), is_tls: false });
+        request.extensions_mut().insert(Peer { address: source_ip, is_tls: caller.is_tls });
         return front.objects.serve(request).await.map(Body::new);
     }
-    front.api.handle(request, Connection { source_ip: Some(peer.ip()), is_tls: false }).await
+    front.api.handle(request, Connection { source_ip, is_tls: caller.is_tls }).await
 }
 
 /// Counts of the world as it is when they are asked for.

@@ -1,19 +1,12 @@
 //! Small things the coordinator keeps in its data directory: the master key and the ports agents know.
 
 use anyhow::Context;
-use hearth_mtls::{Authority, LiveCredential, PeerName, Terms};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-
-/// Half of a certificate's 24 hours.
-const RENEW_EVERY: Duration = Duration::from_secs(12 * 3600);
 
 /// Makes a directory that only its owner can read, if it is not there.
 pub(crate) fn private_dir(dir: &Path) -> anyhow::Result<()> {
@@ -86,28 +79,4 @@ pub(super) async fn bind_kept(configured: SocketAddr, kept: u16) -> anyhow::Resu
         return Ok(listener);
     }
     TcpListener::bind(configured).await.with_context(|| format!("listening on {configured}"))
-}
-
-/// Replaces our own certificate at half its life.
-pub(super) async fn renew_own_certificate(
-    authority: Arc<Authority>,
-    credential: Arc<LiveCredential>,
-    host: String,
-    stopping: CancellationToken,
-) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(RENEW_EVERY) => {}
-            () = stopping.cancelled() => return,
-        }
-        let renewed = authority
-            .issue(&PeerName::Coordinator, std::slice::from_ref(&host), Terms::from_now())
-            .and_then(|fresh| credential.replace(&fresh));
-        match renewed {
-            Ok(()) => tracing::info!("own certificate renewed"),
-            Err(error) => {
-                tracing::error!(error = %hearth_telemetry::error_chain(&error), "renewing own certificate")
-            }
-        }
-    }
 }

@@ -1,10 +1,12 @@
 //! The coordinator as one running thing: opens what it keeps, starts what it serves.
 
 mod builds;
+mod certificates;
 mod documents;
 mod gatekeeper;
 mod http;
 mod kept;
+mod listener;
 mod progress;
 mod seeds;
 mod supplies;
@@ -12,13 +14,14 @@ mod supplies;
 pub(crate) use kept::{private_dir, write_private};
 pub use seeds::{DEFAULT_BUCKET, DEFAULT_ROLE};
 
-use crate::config::CoordinatorConfig;
+use crate::config::{CoordinatorConfig, EndpointTls};
 use crate::control::{Control, Site};
 use anyhow::Context;
+use certificates::Certificates;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
 use hearth_engine::Engine;
 use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
-use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener, PeerName, Terms};
+use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener};
 use hearth_objects::ObjectStore;
 use hearth_proto::v1::agents_server::AgentsServer;
 use hearth_proto::v1::enrolment_server::EnrolmentServer;
@@ -57,10 +60,14 @@ pub(crate) fn enrolment_port(data_dir: &Path) -> anyhow::Result<u16> {
 pub struct Coordinator {
     /// Address of the AWS-compatible endpoint.
     pub endpoint: SocketAddr,
+    /// Its URL for clients on this machine.
+    pub endpoint_url: String,
     /// Address of the agents' service.
     pub agents: SocketAddr,
     /// Address of the enrolment service.
     pub enrolment: SocketAddr,
+    /// Certificate of the authority (PEM).
+    pub ca_certificate: String,
     /// Fingerprint of the certificate authority, as `hearth-agent join` takes it.
     pub ca_fingerprint: String,
     /// The administrator's access key.
@@ -111,6 +118,7 @@ impl Coordinator {
             )
             .context("opening the certificate authority")?,
         );
+        let certificates = Certificates::open(config, authority.clone())?;
         let (effects, owed) = mpsc::channel(EFFECTS);
         let parts = open_parts(config, effects).await?;
         let seeds = seeds::plant(&parts, config).await?;
@@ -121,6 +129,9 @@ impl Coordinator {
         let enrolment = kept::bind_kept(config.enrolment_listen, ports.enrolment).await?;
         let (endpoint_addr, agents_addr, enrolment_addr) =
             (endpoint.local_addr()?, agents.local_addr()?, enrolment.local_addr()?);
+        let site_host = certificates.site.as_ref().and_then(|site| site.host());
+        let endpoint_url = config.endpoint_url(endpoint_addr.port(), site_host)?;
+        let service_endpoint = config.service_url(endpoint_addr.port())?;
         kept::Ports { agents: agents_addr.port(), enrolment: enrolment_addr.port() }
             .write(&config.data_dir)?;
 
@@ -142,11 +153,6 @@ impl Coordinator {
         tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
         tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
 
-        let credential = LiveCredential::new(&authority.issue(
-            &PeerName::Coordinator,
-            std::slice::from_ref(&config.advertise_host),
-            Terms::from_now(),
-        )?)?;
         let service = AgentService {
             engine: parts.engine.clone(),
             sessions,
@@ -156,7 +162,7 @@ impl Coordinator {
                 epoch,
                 lease: LEASE,
                 heartbeat: HEARTBEAT,
-                service_endpoint: format!("{}:{}", config.advertise_host, endpoint_addr.port()),
+                service_endpoint,
                 region: config.region.clone(),
             },
         };
@@ -165,14 +171,15 @@ impl Coordinator {
             authority: authority.clone(),
             agents_endpoint: format!("{}:{}", config.advertise_host, agents_addr.port()),
         };
-        serve_agents(&tasks, &stopping, agents, &authority, credential.clone(), service)?;
-        serve_enrolment(&tasks, &stopping, enrolment, &authority, credential.clone(), enrolment_service)?;
-        tasks.spawn(kept::renew_own_certificate(
-            authority.clone(),
-            credential,
-            config.advertise_host.clone(),
-            stopping.clone(),
-        ));
+        serve_agents(&tasks, &stopping, agents, &authority, certificates.own.clone(), service)?;
+        serve_enrolment(
+            &tasks,
+            &stopping,
+            enrolment,
+            &authority,
+            certificates.own.clone(),
+            enrolment_service,
+        )?;
         let control = Arc::new(Control {
             engine: parts.engine.clone(),
             store: parts.store.clone(),
@@ -181,9 +188,12 @@ impl Coordinator {
             site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
         });
         let front = http::Front::new(config, &parts, control);
-        tasks.spawn(http::serve(endpoint, front, stopping.clone()));
+        serve_endpoint(&tasks, &stopping, endpoint, front, &certificates, config)?;
+        tasks.spawn(certificates.keep_fresh(stopping.clone()));
         Ok(Self {
             endpoint: endpoint_addr,
+            endpoint_url,
+            ca_certificate: authority.certificate_pem(),
             agents: agents_addr,
             enrolment: enrolment_addr,
             ca_fingerprint: authority.fingerprint().to_string(),
@@ -227,6 +237,28 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("listening on {address}; is another hearth running? `hearth down` stops it, --listen takes another port")
     })
+}
+
+fn serve_endpoint(
+    tasks: &TaskTracker,
+    stopping: &CancellationToken,
+    listener: TcpListener,
+    front: http::Front,
+    certificates: &Certificates,
+    config: &CoordinatorConfig,
+) -> anyhow::Result<()> {
+    match config.endpoint_tls()? {
+        EndpointTls::Off => {
+            tasks.spawn(http::serve(listener::Plain(listener), front, stopping.clone()));
+        }
+        EndpointTls::OwnAuthority | EndpointTls::Site { .. } => {
+            let tls =
+                hearth_mtls::endpoint_server_config(certificates.own.clone(), certificates.site.clone())?;
+            let listener = MtlsListener::new(listener, tls, Admission::Anybody, &config.cluster)?;
+            tasks.spawn(http::serve(listener::Tls(listener), front, stopping.clone()));
+        }
+    }
+    Ok(())
 }
 
 fn serve_agents(
