@@ -181,3 +181,37 @@ def test_a_role_without_permission_is_refused_at_the_bucket(jobs, aws):
     # Spark sends a script's traceback to standard output.
     assert "AccessDenied" in jobs.log(run["jobRunId"]), jobs.log(run["jobRunId"])
     assert jobs.keys("forbidden/") == []
+
+
+def test_class_paths_and_log4j_classifications_reach_every_jvm(jobs, hearth, tmp_path):
+    """What must be there before a JVM starts: entries of the class path, a library path, a Log4j file."""
+    app = make_jar(tmp_path, "app", "app/Reach.java", """
+        package app;
+        import java.util.List;
+        import org.apache.logging.log4j.LogManager;
+        import org.apache.spark.SparkConf;
+        import org.apache.spark.api.java.JavaSparkContext;
+        public final class Reach {
+            static String seen(String who) throws Exception {
+                LogManager.getLogger(Reach.class).info("logged by the {}", who);
+                Class<?> found = ClassLoader.getSystemClassLoader().loadClass("org.apache.spark.examples.SparkPi");
+                return who + " " + found.getSimpleName() + " " + System.getProperty("java.library.path").startsWith("/opt/native:");
+            }
+            public static void main(String[] arguments) throws Exception {
+                try (JavaSparkContext spark = new JavaSparkContext(new SparkConf())) {
+                    System.out.println(seen("driver"));
+                    System.out.println(spark.parallelize(List.of("executor"), 1).map(Reach::seen).first());
+                }
+            }
+        }""", hearth.spark_jars())
+    conf = {f"spark.{role}.extra{kind}Path": path for role in ("driver", "executor")
+            for kind, path in (("Class", "/usr/lib/spark/examples/jars/spark-examples.jar"), ("Library", "/opt/native"))}
+    quiet = {"rootLogger.level": "error", "logger.reach.name": "app.Reach", "logger.reach.level": "info"}
+    job = jobs.run(jobs.put("reach.jar", app), parameters="--class app.Reach", conf=conf, configurationOverrides={
+        "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": jobs.log_uri}},
+        "applicationConfiguration": [{"classification": f"spark-{role}-log4j2", "properties": quiet}
+                                     for role in ("driver", "executor")]})["jobRunId"]
+    assert jobs.log(job).splitlines() == ["driver SparkPi true", "executor SparkPi true"]
+    for who, worker in (("driver", "SPARK_DRIVER"), ("executor", "SPARK_EXECUTOR/1")):
+        lines = [line for line in jobs.log(job, "stderr", worker).splitlines() if " INFO " in line]
+        assert [line.split(" INFO ")[1] for line in lines] == [f"Reach: logged by the {who}"], lines

@@ -16,6 +16,9 @@ const DEFAULT_TIMEOUT_MINUTES: u64 = 720;
 /// Attempts that a batch job run may have (guide:3216).
 const MOST_ATTEMPTS: u32 = 10;
 
+/// Name of the file that configures a process's logging.
+const LOG4J2: &str = "log4j2.properties";
+
 /// Settings of this cluster, ranked with the release's defaults. Braced names are filled in by the agent.
 fn site_defaults(region: &str) -> BTreeMap<String, String> {
     let s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem";
@@ -99,6 +102,9 @@ pub(super) fn run_spec(
         provided: &provided(id),
     })
     .map_err(|faults| invalid(faults.to_string()))?;
+    if !launch.ignored.is_empty() {
+        tracing::warn!(job_run_id = %id, names = ?launch.ignored, "settings of a job run have no effect");
+    }
     let monitoring =
         overrides.monitoring_configuration.or_else(|| basis.application.monitoring_configuration.clone());
     let monitoring = monitoring.unwrap_or_default();
@@ -190,7 +196,7 @@ fn timeout(request: &wire::StartJobRunRequest) -> Option<Duration> {
 }
 
 fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {
-    let driver = ProcessSpec {
+    let mut driver = ProcessSpec {
         size: launch.driver.worker,
         heap_mib: launch.jvm.heap_mib,
         java_options: launch.jvm.java_options.clone(),
@@ -199,10 +205,19 @@ fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {
         environment: launch.driver_env.clone(),
         ..ProcessSpec::default()
     };
-    let executor = ProcessSpec {
+    let mut executor = ProcessSpec {
         size: launch.executor.worker,
         heap_mib: launch.executor.heap_mib,
         ..ProcessSpec::default()
     };
+    configure_logging(&mut driver, launch.driver_log4j2.as_ref());
+    configure_logging(&mut executor, launch.executor_log4j2.as_ref());
     (driver, executor)
+}
+
+/// Gives a process its own `log4j2.properties`. A file named among the job's own options, which come later, wins.
+fn configure_logging(process: &mut ProcessSpec, text: Option<&String>) {
+    let Some(text) = text else { return };
+    process.files.insert(LOG4J2.to_owned(), text.clone());
+    process.java_options.insert(0, format!("-Dlog4j2.configurationFile={{hearth:conf}}/{LOG4J2}"));
 }

@@ -110,11 +110,18 @@ fn default_executors(chosen: &BTreeMap<String, String>) -> u64 {
 
 /// Whether `label` is an EMR release up to 6.9 (guide:2910).
 fn has_executor_limit(label: &str) -> bool {
-    let mut numbers = label.strip_prefix("emr-").unwrap_or_default().split('.').map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) <= (6, 9),
-        _ => false,
-    }
+    emr_series(label).is_some_and(|series| series <= (6, 9))
+}
+
+/// Whether the release logs through Log4j 2, which can be configured from 6.8 on (guide:2852).
+pub(super) fn has_log4j2(label: &str) -> bool {
+    emr_series(label).is_none_or(|series| series >= (6, 8))
+}
+
+/// The first two numbers of an EMR release; `None` for hearth's own releases, which are recent.
+fn emr_series(label: &str) -> Option<(u32, u32)> {
+    let mut numbers = label.strip_prefix("emr-")?.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 fn owned<'a>(pairs: &'a [(&str, &str)]) -> impl Iterator<Item = (String, String)> + 'a {
@@ -158,6 +165,19 @@ mod tests {
                 limited,
                 "{label}"
             );
+        }
+    }
+
+    #[test]
+    fn logging_is_configured_from_6_8_on() {
+        for (label, has) in [
+            ("emr-6.7.0", false),
+            ("emr-5.36.0", false),
+            ("emr-6.8.0", true),
+            ("emr-7.6.0", true),
+            ("spark-3.5.3", true),
+        ] {
+            assert_eq!(has_log4j2(label), has, "{label}");
         }
     }
 

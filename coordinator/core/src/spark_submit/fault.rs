@@ -94,8 +94,19 @@ pub enum Fault {
         rule: &'static str,
     },
     /// A classification Spark applications do not have.
-    #[error("classification '{0}' is not supported for Spark applications")]
+    #[error(
+        "classification '{0}' is not supported for Spark applications; supported: spark-defaults, spark, \
+         spark-driver-log4j2, spark-executor-log4j2, core-site, hive-site"
+    )]
     Classification(String),
+    /// The release is too old for something.
+    #[error("{what} needs release {since} or later")]
+    NeedsRelease {
+        /// What.
+        what: &'static str,
+        /// The first release that has it.
+        since: &'static str,
+    },
     /// A worker of the wanted size does not exist.
     #[error("the {role} needs an unsupported worker size: {source}")]
     Size {

@@ -4,7 +4,7 @@ use super::entry_point::{EntryKind, EntryPoint};
 use super::layers::Layers;
 use super::sizing::{self, ProcessSize, Role};
 use super::tokens::split;
-use super::{Fault, Faults, SubmitOptions, defaults};
+use super::{Fault, Faults, SubmitOptions, defaults, log4j2};
 use crate::configuration::Configuration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -82,10 +82,10 @@ pub struct DriverLaunch {
     /// Archives to unpack into the driver's working directory, each `URI` or `URI#directory`: in client mode Spark
     /// unpacks them for executors only.
     pub unpack: Vec<String>,
-    /// Log4j properties for the driver; empty for Spark's own.
-    pub driver_log4j2: BTreeMap<String, String>,
-    /// Log4j properties for executors; empty for Spark's own.
-    pub executor_log4j2: BTreeMap<String, String>,
+    /// Text of the driver's `log4j2.properties`; `None` leaves Spark its own.
+    pub driver_log4j2: Option<String>,
+    /// Text of executors' `log4j2.properties`; `None` leaves Spark its own.
+    pub executor_log4j2: Option<String>,
     /// Names of settings that have no effect, for a warning.
     pub ignored: BTreeSet<String>,
 }
@@ -142,6 +142,10 @@ fn assemble(
     if entry.kind == EntryKind::Sql && options.class.is_some() {
         faults.push(Fault::EntryPoint { uri: entry.uri.clone(), rule: "a SQL script takes no --class" });
     }
+    let custom_logging = !layers.driver_log4j2.is_empty() || !layers.executor_log4j2.is_empty();
+    if custom_logging && !defaults::has_log4j2(request.release_label) {
+        faults.push(Fault::NeedsRelease { what: "a Log4j classification", since: "emr-6.8.0" });
+    }
     check_counts(&spark_conf, &mut faults);
     let java_options = java_options(&spark_conf, &mut faults);
     let driver =
@@ -166,8 +170,8 @@ fn assemble(
         entry,
         driver,
         executor,
-        driver_log4j2: layers.driver_log4j2,
-        executor_log4j2: layers.executor_log4j2,
+        driver_log4j2: log4j2::file(&layers.driver_log4j2),
+        executor_log4j2: log4j2::file(&layers.executor_log4j2),
         ignored,
         spark_conf,
     })

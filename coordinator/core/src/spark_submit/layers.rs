@@ -1,7 +1,7 @@
 //! Flattens the classifications of a Spark application into settings.
 
-use super::Fault;
 use super::options::reserved_setting;
+use super::{Fault, log4j2};
 use crate::configuration::{Configuration, inherited};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,8 @@ impl Known {
 pub struct Layers {
     /// Spark settings; the job's win over the application's, and `spark-defaults` over the site files of its level.
     pub settings: BTreeMap<String, String>,
-    /// Names in `spark-defaults` that do not start with `spark.`, and unknown switches; they have no effect.
+    /// Names that have no effect: in `spark-defaults` those that do not start with `spark.`, unknown switches, and Log4j
+    /// properties that are fixed.
     pub ignored: BTreeSet<String>,
     /// `dynamicAllocationOptimization` of the `spark` classification.
     pub optimize_allocation: bool,
@@ -87,9 +88,20 @@ impl Layers {
             }
             Some(Known::SparkDefaults) => self.spark_defaults(object, faults),
             Some(Known::Spark) => self.switches(object, faults),
-            Some(Known::DriverLog4j2) => self.driver_log4j2.clone_from(&object.properties),
-            Some(Known::ExecutorLog4j2) => self.executor_log4j2.clone_from(&object.properties),
+            Some(Known::DriverLog4j2) => {
+                self.ignore_fixed(object);
+                self.driver_log4j2.clone_from(&object.properties);
+            }
+            Some(Known::ExecutorLog4j2) => {
+                self.ignore_fixed(object);
+                self.executor_log4j2.clone_from(&object.properties);
+            }
         }
+    }
+
+    fn ignore_fixed(&mut self, object: &Configuration) {
+        let fixed = object.properties.keys().filter(|property| log4j2::is_fixed(property));
+        self.ignored.extend(fixed.map(|property| format!("{}/{property}", object.classification)));
     }
 
     fn spark_defaults(&mut self, object: &Configuration, faults: &mut Vec<Fault>) {
@@ -165,7 +177,7 @@ mod tests {
         let layers = flat(
             &[
                 object("spark-driver-log4j2", &[("rootLogger.level", "error")]),
-                object("spark-executor-log4j2", &[("a", "b")]),
+                object("spark-executor-log4j2", &[("a", "b"), ("appender.console.target", "SYSTEM_OUT")]),
             ],
             &[
                 object("spark", &[("dynamicAllocationOptimization", "true")]),
@@ -174,6 +186,7 @@ mod tests {
         );
         assert!(layers.optimize_allocation && layers.driver_log4j2.is_empty());
         assert_eq!(layers.executor_log4j2["a"], "b");
+        assert_eq!(layers.ignored, ["spark-executor-log4j2/appender.console.target".to_owned()].into());
     }
 
     #[test]

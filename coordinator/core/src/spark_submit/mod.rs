@@ -2,13 +2,14 @@
 //!
 //! [`tokens`] splits `sparkSubmitParameters`, [`options`] reads the tokens as SparkSubmit 3.5 would, [`memory`] and
 //! [`sizing`] turn settings into worker sizes, [`defaults`] and [`layers`] hold what applies below the job's own
-//! words, [`entry_point`] classifies the program, and [`launch`] puts them together.
+//! words, `log4j2` writes the logging configuration, [`entry_point`] classifies the program, and [`launch`] puts them together.
 
 pub mod defaults;
 pub mod entry_point;
 mod fault;
 pub mod launch;
 pub mod layers;
+mod log4j2;
 pub mod memory;
 pub mod options;
 pub mod sizing;
