@@ -57,9 +57,10 @@ place() {
 }
 
 build_rust() {
+  local binary
   cargo build --locked "${cargo_options[@]}" --package hearth-coordinator --package hearth-agent --package hearth-keeper --bins
-  for name in "${binaries[@]}"; do
-    place "$compiled/$name" "$dist/bin/$name" 0755
+  for binary in "${binaries[@]}"; do
+    place "$compiled/$binary" "$dist/bin/$binary" 0755
   done
 }
 
@@ -77,7 +78,7 @@ build_jvm() {
     # Stamped with the time before the build: what is edited meanwhile counts as newer.
     mkdir -p target
     touch target/jvm.building
-    mvn --quiet --batch-mode --file agent/jvm/pom.xml -DskipTests package
+    maven --quiet --file agent/jvm/pom.xml -DskipTests package
     mv target/jvm.building target/jvm.built
   fi
   place agent/jvm/launcher/target/hearth-launcher.jar "$share/jvm/hearth-launcher.jar" 0644

@@ -14,6 +14,11 @@ say() {
   printf '%s\n' "$*" >&2
 }
 
+# maven ARGUMENT...: Maven without colours, which would end up in log files; it resets them even where it set none.
+maven() {
+  MAVEN_OPTS="${MAVEN_OPTS:-} -Djansi.noreset=true" mvn --batch-mode -Dstyle.color=never "$@"
+}
+
 # The compilers and clients that build hearth and its release bundles.
 hearth_prerequisites_build() {
   local packages=()

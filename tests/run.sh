@@ -40,7 +40,7 @@ tier_rust() {
 }
 
 tier_jvm() {
-  mvn --batch-mode --no-transfer-progress --file agent/jvm/pom.xml verify
+  maven --no-transfer-progress --file agent/jvm/pom.xml verify
 }
 
 # The end-to-end tests run what users run: the release build, which the demo uses too.
