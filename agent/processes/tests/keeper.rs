@@ -175,11 +175,11 @@ async fn another_workers_directory_is_out_of_reach() {
     let victim_handle = victim.run().await;
     let pid = victim_handle.worker_pid();
     let script = format!(
-        "for path in {}/work/data /proc/{pid}/root/home/hadoop/data /proc/{pid}/cwd/data /proc/{pid}/environ; do
+        "for path in {}/data /proc/{pid}/root/home/hadoop/data /proc/{pid}/cwd/data /proc/{pid}/environ; do
            cat $path 2>/dev/null && exit 1
          done
          kill -9 {pid} 2>/dev/null && exit 1; test $(id -u) = {}",
-        victim.dir.path().display(),
+        victim.dir.work().display(),
         FIRST_UID + 3,
     );
     assert_eq!(agent.confined("thief", 3, &script).output().await, "");
