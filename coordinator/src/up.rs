@@ -2,6 +2,7 @@
 
 use crate::config::{CoordinatorConfig, EndpointTls};
 use crate::daemon::{Coordinator, DEFAULT_BUCKET, DEFAULT_ROLE};
+use crate::process::Process;
 use anyhow::Context;
 use hearth_coordinator_core::command::Command as EngineCommand;
 use hearth_coordinator_core::job_run::CancelCause;
@@ -192,12 +193,9 @@ impl RunningFile {
                 )
             },
         )?;
-        let pid = std::process::id();
-        let stat = std::fs::read_to_string("/proc/self/stat").context("reading our own start time")?;
-        let ticks = start_ticks(&stat).context("reading our own start time")?;
-        let content = serde_json::json!({ "pid": pid, "start_ticks": ticks }).to_string();
+        let content = serde_json::to_vec(&Process::own()).context("writing up.pid")?;
         use std::os::unix::fs::FileExt;
-        lock.set_len(0).and_then(|()| lock.write_all_at(content.as_bytes(), 0)).context("writing up.pid")?;
+        lock.set_len(0).and_then(|()| lock.write_all_at(&content, 0)).context("writing up.pid")?;
         Ok(Self { path, _lock: lock })
     }
 }
@@ -208,9 +206,4 @@ impl Drop for RunningFile {
             tracing::warn!(error = %error, path = %self.path.display(), "removing up.pid");
         }
     }
-}
-
-/// Field 22 of `/proc/<pid>/stat`: when the process started, in clock ticks since boot.
-pub(crate) fn start_ticks(stat: &str) -> Option<u64> {
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }

@@ -11,15 +11,6 @@ use hearth_types::{Epoch, WorkerKind};
 /// The bucket of managed storage.
 pub const MANAGED_BUCKET: &str = "hearth-managed";
 
-/// Where a job run's logs go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogPlaces {
-    /// The user's URI, without trailing slash.
-    pub log_uri: Option<String>,
-    /// Whether managed storage has a copy.
-    pub managed: bool,
-}
-
 /// A worker's log directory below any log URI (guide:4662-4712), `sparklogs` for a job's event logs.
 pub fn worker_log_path(worker: &Worker, with_attempts: bool) -> (String, String) {
     let attempt = if with_attempts { format!("/attempts/{}", worker.launch.attempt) } else { String::new() };

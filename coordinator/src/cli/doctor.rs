@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::screen;
-use super::up_pid::UpPid;
+use super::up_pid;
 use comfy_table::{Cell, Color};
 use hearth_cgroups::{Cgroups, Enforcement, EnforcementReport, Hierarchy};
 use hearth_processes::host::HostInventory;
@@ -255,7 +255,7 @@ fn room(data_dir: &Path) -> Vec<Finding> {
 }
 
 fn endpoint(data_dir: &Path) -> Finding {
-    if let Ok(Some(up)) = UpPid::read(data_dir)
+    if let Ok(Some(up)) = up_pid::read(data_dir)
         && up.is_alive()
     {
         return Finding::good(

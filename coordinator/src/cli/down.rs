@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::screen;
-use super::up_pid::UpPid;
+use super::up_pid;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::path::Path;
@@ -15,7 +15,7 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Sends SIGTERM and returns when the process has ended.
 pub(super) async fn down(data_dir: &Path) -> Result<(), CliError> {
-    let Some(up) = UpPid::read(data_dir)?.filter(|up| up.is_alive()) else {
+    let Some(up) = up_pid::read(data_dir)?.filter(|up| up.is_alive()) else {
         return Err(CliError::NotUp(data_dir.to_owned()));
     };
     kill(Pid::from_raw(up.pid), Signal::SIGTERM)

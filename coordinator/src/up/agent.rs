@@ -1,9 +1,8 @@
 //! The agent of `hearth up`: enrolled once, started apart from this process so that it outlives it, restarted when it dies.
 
-use super::start_ticks;
 use crate::daemon::{Coordinator, private_dir, write_private};
+use crate::process::Process;
 use anyhow::Context;
-use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,26 +13,6 @@ const CLAIMED: &str = "[capacity]\nvcpu = 64\nmemory_gib = 256\ndisk_gib = 1000\
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long an agent may take to end.
 const END_WITHIN: Duration = Duration::from_secs(10);
-
-/// The agent's process, by start time too: an id alone could be another process's by now.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-struct Process {
-    pid: i32,
-    start_ticks: u64,
-}
-
-impl Process {
-    fn of(pid: u32) -> Option<Self> {
-        let pid = i32::try_from(pid).ok()?;
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let is_zombie = stat.rsplit_once(") ")?.1.starts_with('Z');
-        Some(Self { pid, start_ticks: start_ticks(&stat)? }).filter(|_| !is_zombie)
-    }
-
-    fn is_alive(self) -> bool {
-        u32::try_from(self.pid).ok().and_then(Self::of).is_some_and(|now| now.start_ticks == self.start_ticks)
-    }
-}
 
 /// The agent of one data directory.
 pub(super) struct Agent {
