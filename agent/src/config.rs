@@ -1,11 +1,14 @@
 //! The configuration: one TOML file, overridable by environment variables.
 
+use hearth_configuration::ReadError;
 use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// Prefix of environment variables that override keys; `__` separates levels.
+/// Prefix of environment variables that override keys.
 const OVERRIDE_PREFIX: &str = "HEARTH_AGENT_";
+/// Where workers are found that nobody on another host needs to find.
+const THIS_HOST: &str = "127.0.0.1";
 
 /// The agent's configuration; `agent.example.toml` documents every key.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -109,30 +112,25 @@ impl Default for Health {
 }
 
 fn default_worker_address() -> String {
-    "127.0.0.1".to_owned()
+    THIS_HOST.to_owned()
 }
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
-    #[error("reading {path}")]
-    Read {
-        path: PathBuf,
-        #[source]
-        source: std::io::Error,
-    },
-    #[error("parsing {path}")]
-    Parse {
-        path: PathBuf,
-        #[source]
-        source: Box<toml::de::Error>,
-    },
+    #[error(transparent)]
+    Unread(#[from] ReadError),
     #[error("state_dir must be an absolute path, got {0}")]
     RelativeState(PathBuf),
     #[error("either coordinators or coordinator_file must be set")]
     NoCoordinator,
     #[error("{key} must be host:port, got {value:?}")]
     Address { key: &'static str, value: String },
+    #[error(
+        "worker_address must be this host's own address: {coordinator} is another host, so this one's workers have \
+         company there that cannot reach {address}"
+    )]
+    Unreachable { coordinator: String, address: String },
     #[error("host.first_uid must leave ordinary users alone (at least 1000), got {0}")]
     Uids(u32),
 }
@@ -140,27 +138,7 @@ pub(crate) enum ConfigError {
 impl Config {
     /// Reads and checks a file, with overrides from this process's environment.
     pub(crate) fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let overrides = std::env::vars().filter_map(|(name, value)| {
-            Some((name.strip_prefix(OVERRIDE_PREFIX)?.to_ascii_lowercase(), value))
-        });
-        Self::parse(&text, overrides)
-            .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?
-            .checked()
-    }
-
-    fn parse(text: &str, overrides: impl Iterator<Item = (String, String)>) -> Result<Self, toml::de::Error> {
-        let mut table: toml::Table = toml::from_str(text)?;
-        for (name, value) in overrides {
-            // A value that is no TOML by itself (a path, a name) is a string.
-            let value = toml::from_str::<toml::Table>(&format!("value = {value}"))
-                .ok()
-                .and_then(|mut parsed| parsed.remove("value"))
-                .unwrap_or(toml::Value::String(value));
-            set(&mut table, &name, value);
-        }
-        table.try_into()
+        hearth_configuration::read::<Self>(path, OVERRIDE_PREFIX)?.checked()
     }
 
     fn checked(self) -> Result<Self, ConfigError> {
@@ -175,6 +153,13 @@ impl Config {
                 return Err(ConfigError::Address { key: "coordinators", value: value.clone() });
             }
         }
+        let elsewhere = self.coordinators.iter().find(|coordinator| !is_this_host(host_of(coordinator)));
+        if let Some(coordinator) = elsewhere
+            && is_this_host(&self.worker_address)
+        {
+            let (coordinator, address) = (coordinator.clone(), self.worker_address);
+            return Err(ConfigError::Unreachable { coordinator, address });
+        }
         if self.host.first_uid < 1000 {
             return Err(ConfigError::Uids(self.host.first_uid));
         }
@@ -187,18 +172,13 @@ pub(crate) fn is_host_and_port(text: &str) -> bool {
     text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
 }
 
-fn set(table: &mut toml::Table, name: &str, value: toml::Value) {
-    match name.split_once("__") {
-        None => {
-            table.insert(name.to_owned(), value);
-        }
-        Some((level, rest)) => {
-            let below = table.entry(level).or_insert_with(|| toml::Value::Table(toml::Table::new()));
-            if let toml::Value::Table(below) = below {
-                set(below, rest, value);
-            }
-        }
-    }
+fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn is_this_host(host: &str) -> bool {
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -208,15 +188,15 @@ mod tests {
     const EXAMPLE: &str = include_str!("../agent.example.toml");
 
     fn parse(text: &str) -> Result<Config, toml::de::Error> {
-        Config::parse(text, std::iter::empty())
+        hearth_configuration::parse(text, std::iter::empty())
     }
 
     #[test]
     fn the_example_shows_the_defaults() {
         let example = parse(EXAMPLE).unwrap().checked().unwrap();
-        let minimal =
-            parse("state_dir = \"/var/lib/hearth/agent\"\ncoordinators = [\"coordinator.example:8421\"]");
-        assert_eq!(example, minimal.unwrap());
+        let minimal = "state_dir = \"/var/lib/hearth/agent\"\ncoordinators = [\"coordinator.example:8421\"]\n\
+             worker_address = \"10.0.0.11\"";
+        assert_eq!(example, parse(minimal).unwrap());
     }
 
     #[test]
@@ -232,25 +212,22 @@ mod tests {
     }
 
     #[test]
-    fn the_environment_overrides_at_every_level() {
-        let overrides =
-            [("capacity__vcpu", "8"), ("worker_address", "10.0.0.5"), ("coordinators", "[\"c:1\"]")];
-        let overrides = overrides.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let config = Config::parse("state_dir = \"/s\"", overrides).unwrap();
-        assert_eq!(config.capacity.vcpu, Some(8));
-        assert_eq!(config.worker_address, "10.0.0.5");
-        assert_eq!(config.coordinators, ["c:1"]);
-    }
-
-    #[test]
     fn what_cannot_work_is_refused() {
         for text in [
             "state_dir = \"relative\"\ncoordinators = [\"c:1\"]",
             "state_dir = \"/s\"",
             "state_dir = \"/s\"\ncoordinators = [\"c\"]",
-            "state_dir = \"/s\"\ncoordinators = [\"c:1\"]\nhost.first_uid = 0",
+            "state_dir = \"/s\"\ncoordinators = [\"c:1\"]",
+            "state_dir = \"/s\"\ncoordinators = [\"127.0.0.1:1\", \"[fd00::1]:1\"]\nworker_address = \"::1\"",
+            "state_dir = \"/s\"\ncoordinators = [\"127.0.0.1:1\"]\nhost.first_uid = 0",
         ] {
             assert!(parse(text).unwrap().checked().is_err(), "{text}");
+        }
+        for text in [
+            "state_dir = \"/s\"\ncoordinators = [\"[::1]:1\", \"localhost:1\"]",
+            "state_dir = \"/s\"\ncoordinators = [\"c:1\"]\nworker_address = \"10.0.0.5\"",
+        ] {
+            parse(text).unwrap().checked().unwrap();
         }
         assert!(parse("state_dir = \"/s\"\nstate_dri = \"/s\"").is_err());
     }

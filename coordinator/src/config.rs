@@ -1,4 +1,4 @@
-//! Configuration of the coordinator: a TOML file, every key optional, `HEARTH_<KEY>` in the environment above it.
+//! Configuration of the coordinator: a TOML file, every key optional, `HEARTH_COORDINATOR_<KEY>` in the environment above it.
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -9,7 +9,10 @@ mod endpoint;
 
 pub use endpoint::EndpointTls;
 
-/// What a coordinator is started with.
+/// Prefix of environment variables that override keys.
+const OVERRIDE_PREFIX: &str = "HEARTH_COORDINATOR_";
+
+/// What a coordinator is started with; `coordinator.example.toml` documents every key.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CoordinatorConfig {
@@ -58,8 +61,8 @@ impl Default for CoordinatorConfig {
             tls_names: Vec::new(),
             tls_certificate: None,
             tls_key: None,
-            agents_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            enrolment_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            agents_listen: SocketAddr::from(([127, 0, 0, 1], 8421)),
+            enrolment_listen: SocketAddr::from(([127, 0, 0, 1], 8422)),
             advertise_host: "127.0.0.1".to_owned(),
             cluster: "hearth".to_owned(),
             account_id: "000000000000".to_owned(),
@@ -74,43 +77,9 @@ impl Default for CoordinatorConfig {
 impl CoordinatorConfig {
     /// Reads a file; the environment overrides its keys.
     pub fn read(file: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
-        let config = Self::parse(&text, |name| std::env::var(name).ok())
-            .with_context(|| format!("{} has a wrong key or value", file.display()))?;
+        let config: Self = hearth_configuration::read(file, OVERRIDE_PREFIX)?;
         config.check()?;
         Ok(config)
-    }
-
-    /// Reads TOML, and above it what `environment` has.
-    fn parse(text: &str, environment: impl Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
-        let mut table: toml::Table = toml::from_str(text)?;
-        let given = |key: &str| environment(&format!("HEARTH_{}", key.to_ascii_uppercase()));
-        for key in [
-            "data_dir",
-            "listen",
-            "agents_listen",
-            "enrolment_listen",
-            "advertise_host",
-            "cluster",
-            "account_id",
-            "region",
-            "releases_dir",
-            "share_dir",
-            "tls_certificate",
-            "tls_key",
-        ] {
-            if let Some(value) = given(key) {
-                table.insert(key.to_owned(), toml::Value::String(value));
-            }
-        }
-        // Written as in the file: true, ["a.example", "b.example"].
-        for key in ["insecure_http", "query_sigv2", "tls", "tls_names"] {
-            if let Some(value) = given(key) {
-                let value = value.parse().with_context(|| format!("HEARTH_{}", key.to_ascii_uppercase()))?;
-                table.insert(key.to_owned(), value);
-            }
-        }
-        Ok(table.try_into()?)
     }
 
     /// Refuses what could only fail later.
@@ -120,7 +89,15 @@ impl CoordinatorConfig {
             "account_id must be twelve digits, got {:?}",
             self.account_id
         );
-        self.check_endpoint()
+        self.check_endpoint()?;
+        let serves_others =
+            [self.agents_listen, self.enrolment_listen].iter().any(|address| !address.ip().is_loopback());
+        anyhow::ensure!(
+            !(serves_others && self.advertises_loopback()),
+            "advertise_host must be a name or address at which agents on other hosts reach this one, got {:?}",
+            self.advertise_host
+        );
+        Ok(())
     }
 
     /// Where the release manifests are.
@@ -160,22 +137,41 @@ pub fn share_dir() -> anyhow::Result<PathBuf> {
 mod tests {
     use super::*;
 
+    const EXAMPLE: &str = include_str!("../coordinator.example.toml");
+
+    fn parse(text: &str) -> CoordinatorConfig {
+        hearth_configuration::parse(text, std::iter::empty()).unwrap()
+    }
+
     #[test]
-    fn the_environment_overrides_the_file() {
-        let environment = |name: &str| match name {
-            "HEARTH_REGION" => Some("eu-central-1".to_owned()),
-            "HEARTH_TLS" => Some("true".to_owned()),
-            "HEARTH_TLS_NAMES" => Some("[\"a.example\", \"10.0.0.7\"]".to_owned()),
-            _ => None,
-        };
-        let text = "region = \"us-east-1\"\ntls_key = \"/k.pem\"\ntls_certificate = \"/c.pem\"";
-        let config = CoordinatorConfig::parse(text, environment).unwrap();
-        assert_eq!((config.region.as_str(), config.tls), ("eu-central-1", true));
-        assert_eq!(config.tls_names, ["a.example", "10.0.0.7"]);
-        assert_eq!(config.tls_key.as_deref(), Some(Path::new("/k.pem")));
-        assert!(
-            CoordinatorConfig::parse("", |name| (name == "HEARTH_TLS").then(|| "maybe".to_owned())).is_err()
-        );
-        assert!(CoordinatorConfig::parse("tsl = true", |_| None).is_err());
+    fn the_example_shows_the_defaults() {
+        let example = parse(EXAMPLE);
+        example.check().unwrap();
+        assert_eq!(example, CoordinatorConfig::default());
+    }
+
+    #[test]
+    fn the_example_names_every_key() {
+        let text: String = EXAMPLE
+            .lines()
+            .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let all = parse(&text);
+        assert!(all.releases_dir.is_some() && all.share_dir.is_some());
+        assert!(all.tls_certificate.is_some() && all.tls_key.is_some());
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused() {
+        for text in [
+            "account_id = \"1\"",
+            "listen = \"0.0.0.0:8420\"",
+            "agents_listen = \"10.0.0.1:8421\"",
+            "enrolment_listen = \"0.0.0.0:8422\"\nadvertise_host = \"localhost\"",
+        ] {
+            assert!(parse(text).check().is_err(), "{text}");
+        }
+        parse("agents_listen = \"10.0.0.1:8421\"\nadvertise_host = \"10.0.0.1\"").check().unwrap();
     }
 }

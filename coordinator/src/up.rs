@@ -1,7 +1,7 @@
 //! `hearth up`: a whole cluster on one machine, without configuration.
 
-use crate::config::{CoordinatorConfig, EndpointTls};
-use crate::daemon::{Coordinator, DEFAULT_BUCKET, DEFAULT_ROLE};
+use crate::config::CoordinatorConfig;
+use crate::daemon::Coordinator;
 use crate::process::Process;
 use anyhow::Context;
 use hearth_coordinator_core::command::Command as EngineCommand;
@@ -46,6 +46,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     crate::daemon::private_dir(&data_dir)?;
     let _running = RunningFile::claim(&data_dir)?;
     hearth_telemetry::start_logging_to(log_file(&data_dir)?)?;
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = CoordinatorConfig {
         data_dir: data_dir.join("coordinator"),
         listen: options.listen,
@@ -54,10 +55,12 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         tls_names: options.tls_names,
         tls_certificate: options.tls_certificate,
         tls_key: options.tls_key,
+        agents_listen: any_port,
+        enrolment_listen: any_port,
         ..CoordinatorConfig::default()
     };
     let coordinator = Coordinator::start(&config).await?;
-    write_env(&data_dir, &config, &coordinator)?;
+    coordinator.write_env(&data_dir, &config)?;
     let mut agent = agent::Agent::start(&data_dir, &coordinator, options.capacity_real).await?;
     tokio::select! {
         attached = wait_for_agent(&coordinator, &mut agent) => attached?,
@@ -106,32 +109,6 @@ fn announce(data_dir: &Path, coordinator: &Coordinator) {
     {
         println!("{line}");
     }
-}
-
-/// `DIR/env`, shell syntax, for its owner alone (design §6.1); with a certificate of our own authority, `DIR/ca.pem` too.
-fn write_env(data_dir: &Path, config: &CoordinatorConfig, coordinator: &Coordinator) -> anyhow::Result<()> {
-    let key = &coordinator.administrator;
-    let trust = match config.endpoint_tls()? {
-        EndpointTls::Off | EndpointTls::Site { .. } => String::new(),
-        EndpointTls::OwnAuthority => {
-            let ca = data_dir.join("ca.pem");
-            crate::daemon::write_private(&ca, coordinator.ca_certificate.as_bytes())?;
-            format!("AWS_CA_BUNDLE={}\n", shell_word(&ca))
-        }
-    };
-    let text = format!(
-        "AWS_ENDPOINT_URL={}\n{trust}AWS_ACCESS_KEY_ID={}\nAWS_SECRET_ACCESS_KEY={}\nAWS_DEFAULT_REGION={}\n\
-         HEARTH_ROLE_ARN=arn:aws:iam::{}:role/{DEFAULT_ROLE}\nHEARTH_BUCKET={DEFAULT_BUCKET}\n",
-        coordinator.endpoint_url, key.key.id, key.secret_access_key, config.region, config.account_id
-    );
-    crate::daemon::write_private(&data_dir.join("env"), text.as_bytes())
-}
-
-/// A path as one word of a shell's.
-fn shell_word(path: &Path) -> String {
-    let path = path.to_string_lossy();
-    let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte));
-    if is_plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 async fn told_to_stop() {

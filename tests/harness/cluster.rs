@@ -128,9 +128,12 @@ impl Cluster {
 }
 
 async fn started(data_dir: &Path) -> Coordinator {
+    let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = CoordinatorConfig {
         data_dir: data_dir.to_owned(),
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        listen: any_port,
+        agents_listen: any_port,
+        enrolment_listen: any_port,
         share_dir: Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")),
         ..CoordinatorConfig::default()
     };

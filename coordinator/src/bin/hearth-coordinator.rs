@@ -45,6 +45,7 @@ async fn main() -> anyhow::Result<()> {
     }
     hearth_telemetry::start_logging(arguments.log_format.parse()?)?;
     let coordinator = Coordinator::start(&config).await?;
+    coordinator.write_env(&config.data_dir, &config)?;
     tracing::info!(
         endpoint = coordinator.endpoint_url, agents = %coordinator.agents, enrolment = %coordinator.enrolment,
         ca_fingerprint = coordinator.ca_fingerprint, "coordinator ready"

@@ -114,8 +114,9 @@ impl CoordinatorConfig {
         Ok(format!("{scheme}://{}", with_port(&host, port)))
     }
 
-    fn advertises_loopback(&self) -> bool {
-        self.advertise_host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    pub(super) fn advertises_loopback(&self) -> bool {
+        self.advertise_host == "localhost"
+            || self.advertise_host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
     }
 }
 

@@ -3,6 +3,7 @@
 mod builds;
 mod certificates;
 mod documents;
+mod env_file;
 mod gatekeeper;
 mod http;
 mod kept;
@@ -12,7 +13,6 @@ mod seeds;
 mod supplies;
 
 pub(crate) use kept::{private_dir, write_private};
-pub use seeds::{DEFAULT_BUCKET, DEFAULT_ROLE};
 
 use crate::config::{CoordinatorConfig, EndpointTls};
 use crate::control::{Control, Site};

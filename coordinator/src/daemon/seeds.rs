@@ -13,9 +13,9 @@ use std::path::Path;
 /// The administrator's user name.
 const ADMINISTRATOR: &str = "admin";
 /// The default runtime role's name.
-pub const DEFAULT_ROLE: &str = "hearth-job";
+pub(super) const DEFAULT_ROLE: &str = "hearth-job";
 /// The default bucket.
-pub const DEFAULT_BUCKET: &str = "hearth";
+pub(super) const DEFAULT_BUCKET: &str = "hearth";
 /// The role behind credentials for managed storage.
 pub(super) const MANAGED_LOGS_ROLE: &str = "hearth-managed-logs";
 /// The read-only bucket of samples, under the name that the guide's walk-throughs use (guide:824, guide:1000).
