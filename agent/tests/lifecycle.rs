@@ -22,13 +22,7 @@ async fn a_driver_runs_asks_for_executors_ends_and_leaves_nothing() {
     let inventory = hello.inventory.unwrap();
     assert_eq!((inventory.java[0].major, inventory.offered.unwrap().cpu_millis), (17, 64_000));
 
-    world
-        .start(world.driver(
-            "w1",
-            1,
-            &["exit", "3", "{hearth:host}", "{hearth:service}", "local:///usr/lib/spark/x.py"],
-        ))
-        .await;
+    world.start(world.driver("w1", 1, &["exit", "3", "{hearth:host}", "local:///usr/lib/spark/x.py"])).await;
     // Its words may be here before the news that it runs.
     let mut target = None;
     let mut app = None;
@@ -53,7 +47,7 @@ async fn a_driver_runs_asks_for_executors_ends_and_leaves_nothing() {
     assert_eq!((ended.error_class.as_str(), ended.error_message.as_str()), ("java.lang.Boom", "it broke"));
     let stdout = world.stdout("w1");
     for expected in
-        ["'127.0.0.1', 'http://127.0.0.1:", "engine.jar", "between-us", "key ASIATEST", "-Xmx256m"]
+        ["'127.0.0.1'", "services http://127.0.0.1:", "engine.jar", "between-us", "key ASIATEST", "-Xmx256m"]
     {
         assert!(stdout.contains(expected), "{expected} in {stdout}");
     }

@@ -35,6 +35,8 @@ pub struct JvmStart<'a> {
     pub warm_up: Option<&'a str>,
     /// Where the worker finds its credentials.
     pub credentials: CredentialsAt<'a>,
+    /// Address at which other workers reach this one.
+    pub host: &'a str,
     /// URL of the coordinator's services, as this host's workers reach them.
     pub service: &'a str,
     /// Region of those services.
@@ -93,7 +95,11 @@ impl JvmStart<'_> {
             ("AWS_ENDPOINT_URL".to_owned(), self.service.to_owned()),
             ("AWS_REGION".to_owned(), self.region.to_owned()),
             ("HEARTH_CONTROL".to_owned(), text(&self.view.control_socket())),
+            // Named in settings that travel between hosts; no job has a reason to set it.
+            ("HEARTH_SERVICE".to_owned(), self.service.to_owned()),
             ("HEARTH_WORKER_ID".to_owned(), self.worker_id.to_owned()),
+            // Otherwise Spark guesses, and complains of hosts whose own name means loopback.
+            ("SPARK_LOCAL_HOSTNAME".to_owned(), self.host.to_owned()),
         ]);
         if let Some(kind) = self.warm_up {
             environment.insert("HEARTH_WARM_UP".to_owned(), kind.to_owned());
@@ -168,6 +174,7 @@ mod tests {
             worker_id: "w1",
             warm_up: Some("spark-executor"),
             credentials: CredentialsAt { full_uri: "http://127.0.0.1:1/v1/credentials", token: "hidden" },
+            host: "10.0.0.11",
             service: "http://127.0.0.1:2",
             region: "us-east-1",
         }
@@ -191,6 +198,8 @@ mod tests {
         let environment = start.environment();
         assert!(environment.is_sorted_by(|one, other| one.0 < other.0), "{environment:?}");
         assert!(environment.contains(&("PYSPARK_PYTHON".to_owned(), "/usr/bin/python3.11".to_owned())));
+        assert!(environment.contains(&("HEARTH_SERVICE".to_owned(), "http://127.0.0.1:2".to_owned())));
+        assert!(environment.contains(&("SPARK_LOCAL_HOSTNAME".to_owned(), "10.0.0.11".to_owned())));
         assert!(environment.contains(&("HEARTH_WARM_UP".to_owned(), "spark-executor".to_owned())));
         assert!(!format!("{start:?}").contains("hidden"));
     }

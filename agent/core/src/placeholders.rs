@@ -7,18 +7,16 @@ use crate::view::View;
 /// The values of one worker's placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholders {
-    values: [(&'static str, String); 8],
+    values: [(&'static str, String); 7],
 }
 
 impl Placeholders {
-    /// `host` is the address at which other workers reach this one, `service` the URL of the host's forwarder, and
-    /// `python` the chosen interpreter.
-    pub fn new(view: &View, host: &str, service: &str, python: &str) -> Self {
+    /// `host` is the address at which other workers reach this one, and `python` the chosen interpreter.
+    pub fn new(view: &View, host: &str, python: &str) -> Self {
         let text = |path: &std::path::Path| path.to_string_lossy().into_owned();
         Self {
             values: [
                 ("{hearth:host}", host.to_owned()),
-                ("{hearth:service}", service.to_owned()),
                 ("{hearth:conf}", text(&view.conf())),
                 ("{hearth:logs}", text(&view.logs)),
                 ("{hearth:home}", text(&view.home)),
@@ -61,14 +59,11 @@ mod tests {
     fn known_names_are_filled_in_and_others_left() {
         let host = HostPaths { worker: "/w".into(), bundle: "/b".into(), jvm: "/j".into(), archives: None };
         let view = View::new(Isolation::Shared, &host);
-        let placeholders =
-            Placeholders::new(&view, "{hearth:logs}", "http://127.0.0.1:9", "/usr/bin/python3");
+        let placeholders = Placeholders::new(&view, "{hearth:logs}", "/usr/bin/python3");
         for (text, filled) in [
             ("file:{hearth:logs}/sparklogs", "file:/w/logs/sparklogs"),
-            (
-                "{hearth:service}{hearth:python}{hearth:python_path}",
-                "http://127.0.0.1:9/usr/bin/python3/b/python",
-            ),
+            ("{hearth:python}{hearth:python_path}", "/usr/bin/python3/b/python"),
+            ("${env.HEARTH_SERVICE}", "${env.HEARTH_SERVICE}"),
             ("-Dx={hearth:conf}/y", "-Dx=/w/run/conf/y"),
             ("{hearth:host}", "{hearth:logs}"),
             ("{\"json\": {hearth:home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),

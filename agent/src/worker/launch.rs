@@ -90,7 +90,7 @@ impl Layout {
     ) -> Result<LaunchPlan, LaunchError> {
         let java = host.java(spec.java_major).ok_or(LaunchError::NoJava(spec.java_major))?;
         let service = host.service.borrow().clone();
-        let placeholders = self.placeholders(host, &service.url);
+        let placeholders = self.placeholders(host);
         let fill = |text: &String| self.filled(&placeholders, spec, text);
         let java_options: Vec<String> = spec.java_options.iter().map(fill).collect();
         let class_path: Vec<String> = spec.class_path.iter().map(fill).collect();
@@ -109,6 +109,7 @@ impl Layout {
             worker_id: spec.worker_id.as_str(),
             warm_up: spec.is_deferred.then(|| job_kind(spec.kind)),
             credentials: CredentialsAt { full_uri: &host.credentials_uri, token: &spec.credentials_token },
+            host: &host.config.worker_address,
             service: &service.url,
             region: &service.region,
         };
@@ -135,8 +136,7 @@ impl Layout {
         if spec.is_deferred {
             return None;
         }
-        let service = host.service.borrow().url.clone();
-        let placeholders = self.placeholders(host, &service);
+        let placeholders = self.placeholders(host);
         let fill = |text: &String| self.filled(&placeholders, spec, text);
         Some(RunOrder {
             kind: job_kind(spec.kind),
@@ -152,9 +152,9 @@ impl Layout {
         })
     }
 
-    fn placeholders(&self, host: &Host, service: &str) -> Placeholders {
+    fn placeholders(&self, host: &Host) -> Placeholders {
         let python = self.python.as_deref().unwrap_or(Path::new("python3"));
-        Placeholders::new(&self.view, &host.config.worker_address, service, &python.to_string_lossy())
+        Placeholders::new(&self.view, &host.config.worker_address, &python.to_string_lossy())
     }
 
     /// Fills in the known paths, then the host's values, then the one name that Spark leaves open for executors.

@@ -95,7 +95,7 @@ run = channel.next()
 assert run["type"] == "run", run
 channel.send(type="started")
 args = run["args"]
-print("args", args)
+print("args", args, "services", os.environ["HEARTH_SERVICE"])
 print("uid", os.getuid(), "cwd", os.getcwd(), "home", os.environ["HOME"])
 print("jars", os.listdir(os.environ["SPARK_HOME"] + "/jars"), "secret", run["secret"], "java", sys.argv[1:])
 for option in sys.argv:

@@ -19,7 +19,11 @@ const MOST_ATTEMPTS: u32 = 10;
 /// Name of the file that configures a process's logging.
 const LOG4J2: &str = "log4j2.properties";
 
-/// Settings of this cluster, ranked with the release's defaults. Braced names are filled in by the agent.
+/// Where the services are is another address on each host, but Spark hands the driver's settings to executors on all of
+/// them. Hadoop looks such a name up in its own process's environment each time it reads the setting.
+const SERVICE_OF_THIS_HOST: &str = "${env.HEARTH_SERVICE}";
+
+/// Settings of this cluster, ranked with the release's defaults.
 fn site_defaults(region: &str) -> BTreeMap<String, String> {
     let s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem";
     [
@@ -27,7 +31,7 @@ fn site_defaults(region: &str) -> BTreeMap<String, String> {
         ("spark.hadoop.fs.s3n.impl", s3a),
         ("spark.hadoop.fs.s3a.impl", s3a),
         ("spark.hadoop.fs.AbstractFileSystem.s3.impl", "org.apache.hadoop.fs.s3a.S3A"),
-        ("spark.hadoop.fs.s3a.endpoint", "{hearth:service}"),
+        ("spark.hadoop.fs.s3a.endpoint", SERVICE_OF_THIS_HOST),
         ("spark.hadoop.fs.s3a.endpoint.region", region),
         ("spark.hadoop.fs.s3a.path.style.access", "true"),
         ("spark.hadoop.fs.s3a.connection.ssl.enabled", "false"),
@@ -42,7 +46,8 @@ fn site_defaults(region: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Settings that nobody can override: without them the job would not run here, or its history would be lost.
+/// Settings that nobody can override: without them the job would not run here, or its history would be lost. Braced names
+/// are filled in by the driver's agent.
 fn provided(id: &JobRunId) -> BTreeMap<String, String> {
     [
         ("spark.eventLog.enabled", "true"),
