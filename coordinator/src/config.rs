@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 mod endpoint;
+mod leases;
 
 pub use endpoint::EndpointTls;
 
@@ -43,6 +44,16 @@ pub struct CoordinatorConfig {
     pub account_id: String,
     /// Region.
     pub region: String,
+    /// Milliseconds that a driver may run out of contact where another attempt can start on another host (design §9).
+    pub lease_ms: u32,
+    /// Milliseconds that are waited beyond the end of a lease before somebody else acts.
+    pub lease_skew_ms: u32,
+    /// Milliseconds after which an agent out of contact has lost its workers.
+    pub lost_after_ms: u32,
+    /// Milliseconds between an agent's heartbeats.
+    pub heartbeat_ms: u32,
+    /// Milliseconds that leases are extended to when the coordinator is stopped in good order; 30 minutes at the most.
+    pub lease_extension_ms: u32,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
     pub query_sigv2: bool,
     /// Directory of release manifests; the one in the share directory by default.
@@ -67,6 +78,11 @@ impl Default for CoordinatorConfig {
             cluster: "hearth".to_owned(),
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
+            lease_ms: 30_000,
+            lease_skew_ms: 5_000,
+            lost_after_ms: 600_000,
+            heartbeat_ms: 5_000,
+            lease_extension_ms: 300_000,
             query_sigv2: true,
             releases_dir: None,
             share_dir: None,
@@ -97,7 +113,7 @@ impl CoordinatorConfig {
             "advertise_host must be a name or address at which agents on other hosts reach this one, got {:?}",
             self.advertise_host
         );
-        Ok(())
+        self.check_leases()
     }
 
     /// Where the release manifests are.

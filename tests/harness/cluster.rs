@@ -4,6 +4,7 @@ use super::client::{Client, Keys};
 use hearth_coordinator::config::CoordinatorConfig;
 use hearth_coordinator::daemon::Coordinator;
 use hearth_coordinator_core::command::Command;
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::world::World;
 use hearth_engine::Engine;
@@ -26,12 +27,40 @@ pub(crate) const BUNDLE: &str = "00112233445566778899aabbccddeeff001122334455667
 pub(crate) struct Cluster {
     coordinator: Option<Coordinator>,
     data: TempDir,
+    timing: Timing,
+}
+
+/// How long leases and what belongs to them are, in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timing {
+    pub(crate) lease: u32,
+    pub(crate) skew: u32,
+    pub(crate) lost_after: u32,
+    pub(crate) heartbeat: u32,
+    pub(crate) extension: u32,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let config = CoordinatorConfig::default();
+        Self {
+            lease: config.lease_ms,
+            skew: config.lease_skew_ms,
+            lost_after: config.lost_after_ms,
+            heartbeat: config.heartbeat_ms,
+            extension: config.lease_extension_ms,
+        }
+    }
 }
 
 impl Cluster {
     pub(crate) async fn start() -> Self {
+        Self::timed(Timing::default()).await
+    }
+
+    pub(crate) async fn timed(timing: Timing) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let cluster = Self { coordinator: Some(started(data.path()).await), data };
+        let cluster = Self { coordinator: Some(started(data.path(), timing).await), data, timing };
         let state = ReleaseState::Ready {
             sha256: BUNDLE.to_owned(),
             java_major: 17,
@@ -101,8 +130,25 @@ impl Cluster {
 
     /// Stops the coordinator in good order and starts it again on what it kept.
     pub(crate) async fn restart(&mut self) {
-        self.stop().await;
-        self.coordinator = Some(started(self.data.path()).await);
+        self.stop(Coordinator::stop).await;
+        self.coordinator = Some(started(self.data.path(), self.timing).await);
+    }
+
+    /// Stops the coordinator as the separate daemon is stopped by its host.
+    pub(crate) async fn leave(&mut self) {
+        self.stop(Coordinator::leave).await;
+    }
+
+    /// Starts a coordinator that was stopped.
+    pub(crate) async fn come_back(&mut self) {
+        self.coordinator = Some(started(self.data.path(), self.timing).await);
+    }
+
+    /// What the store of a stopped coordinator holds.
+    pub(crate) async fn kept(&self) -> World {
+        let file = hearth_coordinator::daemon::database(self.data.path());
+        let store = hearth_store::Store::open(&file).await.expect("the store opens");
+        store.load_world(LeaseTerms::default()).await.expect("the world is readable")
     }
 
     /// Goes on with what the disk holds at this moment, as after `kill -9`: nothing that the coordinator does on its
@@ -110,16 +156,16 @@ impl Cluster {
     pub(crate) async fn crash(&mut self) {
         let copy = tempfile::tempdir().expect("a temporary directory");
         copy_dir(self.data.path(), copy.path());
-        self.stop().await;
+        self.stop(Coordinator::stop).await;
         self.data = copy;
-        self.coordinator = Some(started(self.data.path()).await);
+        self.coordinator = Some(started(self.data.path(), self.timing).await);
     }
 
-    async fn stop(&mut self) {
+    async fn stop<F: Future<Output = ()>>(&mut self, stop: impl FnOnce(Coordinator) -> F) {
         let coordinator = self.coordinator.take().expect("it runs");
         let mut changes = coordinator.engine.changes();
         let stopped = async {
-            coordinator.stop().await;
+            stop(coordinator).await;
             // The engine ends when nothing can ask it any more.
             while changes.changed().await.is_ok() {}
         };
@@ -127,13 +173,18 @@ impl Cluster {
     }
 }
 
-async fn started(data_dir: &Path) -> Coordinator {
+async fn started(data_dir: &Path, timing: Timing) -> Coordinator {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = CoordinatorConfig {
         data_dir: data_dir.to_owned(),
         listen: any_port,
         agents_listen: any_port,
         enrolment_listen: any_port,
+        lease_ms: timing.lease,
+        lease_skew_ms: timing.skew,
+        lost_after_ms: timing.lost_after,
+        heartbeat_ms: timing.heartbeat,
+        lease_extension_ms: timing.extension,
         share_dir: Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")),
         ..CoordinatorConfig::default()
     };

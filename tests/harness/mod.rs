@@ -5,5 +5,5 @@ mod cluster;
 mod jobs;
 
 pub(crate) use client::{Client, Keys};
-pub(crate) use cluster::{BUNDLE, Cluster, PATIENCE};
+pub(crate) use cluster::{BUNDLE, Cluster, PATIENCE, Timing};
 pub(crate) use jobs::{Job, Submission};

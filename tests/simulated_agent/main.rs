@@ -15,6 +15,7 @@ mod credentials;
 mod enrolment;
 mod executors;
 mod host;
+mod leases;
 mod one_job;
 mod orders;
 mod restarts;

@@ -50,6 +50,7 @@ pub(crate) fn agent(id: AgentId, inventory: v1::Inventory) -> Result<Agent, Malf
         worker_address: inventory.worker_address,
         java: inventory.java.iter().map(|java| java.major).collect(),
         contact: Contact::Attached,
+        extension: None,
     })
 }
 

@@ -55,6 +55,7 @@ pub(crate) fn start_worker(
         bundle_sha256: order.bundle_sha256.clone(),
         java_major: order.java_major,
         java_module_options: order.java_module_options.clone(),
+        lease_ms: worker.lease.map_or(0, |lease| u32::try_from(lease.as_millis()).unwrap_or(u32::MAX)),
         secret,
         credentials: Some(to_credentials(credentials)),
         logs: Some(log_plan(order)),

@@ -52,6 +52,10 @@ pub async fn perform_effects(
                     news: Some(to_news(news)),
                 }),
             ),
+            Effect::Settled { agent, stream, current_drivers } => {
+                let current_drivers = current_drivers.iter().map(ToString::to_string).collect();
+                sessions.send_down(&agent, stream, Message::Settled(v1::Settled { current_drivers }));
+            }
             // Unbounded, but holds one label per release at the most: the world asks once per release.
             Effect::BuildRelease(label) => drop(builds.send(label)),
         }

@@ -11,9 +11,10 @@ use hearth_mtls::{Authority, PeerInfo, PeerName};
 use hearth_proto::v1::agents_server::Agents;
 use hearth_proto::v1::to_agent::Message;
 use hearth_proto::v1::{self, FromAgent, ToAgent, from_agent};
-use hearth_types::{AgentId, Epoch, JobRunId, WorkerId};
+use hearth_types::{AgentId, Epoch, JobRunId, Moment, WorkerId};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +22,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 /// How long an agent may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// How long is waited before something is recorded again that could not be.
+const STORE_PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a bundle in one message.
 const CHUNK: usize = 1 << 20;
 
@@ -171,23 +174,31 @@ impl AgentService {
         mut messages: Streaming<FromAgent>,
         outbox: mpsc::Sender<Result<ToAgent, Status>>,
     ) {
-        // Queued before anybody else can send to this stream, so that it comes first.
-        if outbox.try_send(Ok(ToAgent { message: Some(Message::Welcome(self.welcome(&agent))) })).is_err() {
-            return;
-        }
-        let place = self.sessions.open(&agent, outbox.clone());
+        let Some(place) = self.sessions.open(&agent, outbox.clone(), self.welcome(&agent)) else { return };
         // Otherwise the word that the former stream is closed could come after the word that this one is open.
         place.former_over.cancelled().await;
         tracing::info!(agent_id = %agent, version = hello.version, workers = hello.workers.len(), "agent attached");
+        let answered = Answered::now(&self.engine);
         let reason = tokio::select! {
-            ended = self.converse(&agent, hello, &mut messages, &outbox) => ended,
+            ended = self.converse(&agent, hello, place.number, &mut messages, &outbox, &answered) => ended,
             () = place.closed.cancelled() => "replaced or cut off".to_owned(),
         };
         if self.sessions.close(&agent, &place) {
             tracing::warn!(agent_id = %agent, reason, "agent detached");
-            if let Err(error) = self.engine.ask(Command::AgentDetached(agent)).await {
-                tracing::error!(error = %error, "recording that an agent detached");
+            self.detach(agent, answered.last()).await;
+        }
+    }
+
+    /// Records that a stream is closed. Until that is durable the agent's next stream has to wait.
+    async fn detach(&self, agent: AgentId, answered: Moment) {
+        loop {
+            match self.engine.ask(Command::AgentDetached { agent: agent.clone(), answered }).await {
+                Ok(_) | Err(EngineError::Stopped) => return,
+                Err(error @ (EngineError::Store(_) | EngineError::Refused(_))) => {
+                    tracing::error!(agent_id = %agent, error = %error, "recording that an agent detached");
+                }
             }
+            tokio::time::sleep(STORE_PAUSE).await;
         }
     }
 
@@ -209,16 +220,19 @@ impl AgentService {
         &self,
         agent: &AgentId,
         hello: v1::Hello,
+        stream: u64,
         messages: &mut Streaming<FromAgent>,
         outbox: &mpsc::Sender<Result<ToAgent, Status>>,
+        answered: &Answered,
     ) -> String {
-        let attached = match attached(agent, hello) {
+        let attached = match attached(agent, hello, stream) {
             Ok(command) => self.tell(command).await,
             Err(error) => Err(error.into()),
         };
         if let Err(error) = attached {
             return error.to_string();
         }
+        answered.touch(&self.engine);
         // A silent connection is as good as none: the agent itself gives up on it after a lease.
         let patience = self.terms.lease;
         loop {
@@ -236,6 +250,7 @@ impl AgentService {
                 if outbox.send(Ok(answer)).await.is_err() {
                     return "the agent takes no answers".to_owned();
                 }
+                answered.touch(&self.engine);
             } else if let Err(error) = self.handle(agent, message).await {
                 return error.to_string();
             }
@@ -294,11 +309,29 @@ enum Cut {
     NotTaken(#[source] EngineError),
 }
 
-fn attached(agent: &AgentId, hello: v1::Hello) -> Result<Command, Malformed> {
+/// When an agent was last answered.
+struct Answered(AtomicU64);
+
+impl Answered {
+    fn now(engine: &Engine) -> Self {
+        Self(AtomicU64::new(engine.clock().now().moment.as_millis()))
+    }
+
+    fn touch(&self, engine: &Engine) {
+        self.0.store(engine.clock().now().moment.as_millis(), Ordering::Relaxed);
+    }
+
+    fn last(&self) -> Moment {
+        Moment::from_millis(self.0.load(Ordering::Relaxed))
+    }
+}
+
+fn attached(agent: &AgentId, hello: v1::Hello, stream: u64) -> Result<Command, Malformed> {
     let inventory = hello.inventory.ok_or(Malformed::Missing("inventory"))?;
     Ok(Command::AgentAttached {
         agent: convert::agent(agent.clone(), inventory)?,
         reports: hello.workers.into_iter().map(convert::report).collect::<Result<_, _>>()?,
+        stream,
     })
 }
 

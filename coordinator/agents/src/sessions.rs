@@ -1,9 +1,10 @@
 //! Which agent is reachable through which stream.
 
-use hearth_proto::v1::{ToAgent, to_agent};
+use hearth_proto::v1::{LeaseExtension, ToAgent, Welcome, to_agent};
 use hearth_types::AgentId;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -22,7 +23,8 @@ struct Session {
 
 /// A stream's place among its agent's streams.
 pub(crate) struct Place {
-    number: u64,
+    /// Among all streams of this coordinator.
+    pub(crate) number: u64,
     /// Cancelled when the stream is to end.
     pub(crate) closed: CancellationToken,
     /// Cancelled once the agent's former stream has said its last word to the engine.
@@ -52,19 +54,23 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Makes a stream the agent's one; an older one is closed.
+    /// Makes a stream the agent's one, with `welcome` as its first message; an older one is closed. Nothing once the
+    /// coordinator is going down: then nobody is welcome any more.
     pub(crate) fn open(
         &self,
         agent: &AgentId,
         outbox: mpsc::Sender<Result<ToAgent, tonic::Status>>,
-    ) -> Place {
+        welcome: Welcome,
+    ) -> Option<Place> {
         let (closed, over) = (CancellationToken::new(), CancellationToken::new());
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        if inner.is_closed {
+            return None;
+        }
         inner.next += 1;
         let number = inner.next;
-        if inner.is_closed {
-            closed.cancel();
-        }
+        let welcome = ToAgent { message: Some(to_agent::Message::Welcome(welcome)) };
+        outbox.try_send(Ok(welcome)).ok()?;
         let session = Session { number, outbox: Some(outbox), closed: closed.clone(), over: over.clone() };
         let former_over = match inner.latest.insert(agent.clone(), session) {
             Some(former) => {
@@ -77,7 +83,7 @@ impl Sessions {
                 none
             }
         };
-        Place { number, closed, former_over, _over: over.drop_guard() }
+        Some(Place { number, closed, former_over, _over: over.drop_guard() })
     }
 
     /// Closes a stream for what is sent from now on; whether it was still the agent's one.
@@ -87,6 +93,18 @@ impl Sessions {
         match inner.latest.get_mut(agent).filter(|session| session.number == place.number) {
             Some(session) => session.outbox.take().is_some(),
             None => false,
+        }
+    }
+
+    /// Tells every agent in contact how long its leases are good for, and opens no stream from now on: a later welcome
+    /// would take that back.
+    pub fn extend_leases(&self, length: Duration) {
+        let length_ms = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
+        let extension = to_agent::Message::LeaseExtension(LeaseExtension { length_ms });
+        let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        inner.is_closed = true;
+        for session in inner.latest.values() {
+            send(session, extension.clone());
         }
     }
 
@@ -110,12 +128,25 @@ impl Sessions {
     /// Sends to an agent if it is reachable. One that does not take its messages is cut off.
     pub(crate) fn send(&self, agent: &AgentId, message: to_agent::Message) {
         let inner = self.inner.lock().expect("nobody panics while holding the sessions");
-        let Some(session) = inner.latest.get(agent) else { return };
-        let Some(outbox) = &session.outbox else { return };
-        if outbox.try_send(Ok(ToAgent { message: Some(message) })).is_err() {
-            tracing::warn!(agent_id = %agent, "agent does not take its messages; closing its stream");
-            session.closed.cancel();
+        if let Some(session) = inner.latest.get(agent) {
+            send(session, message);
         }
+    }
+
+    /// Sends down one stream, if it still is the agent's one.
+    pub(crate) fn send_down(&self, agent: &AgentId, stream: u64, message: to_agent::Message) {
+        let inner = self.inner.lock().expect("nobody panics while holding the sessions");
+        if let Some(session) = inner.latest.get(agent).filter(|session| session.number == stream) {
+            send(session, message);
+        }
+    }
+}
+
+fn send(session: &Session, message: to_agent::Message) {
+    let Some(outbox) = &session.outbox else { return };
+    if outbox.try_send(Ok(ToAgent { message: Some(message) })).is_err() {
+        tracing::warn!("an agent does not take its messages; closing its stream");
+        session.closed.cancel();
     }
 }
 
@@ -126,8 +157,10 @@ mod tests {
     type Inbox = mpsc::Receiver<Result<ToAgent, tonic::Status>>;
 
     fn open(sessions: &Sessions, agent: &AgentId) -> (Place, Inbox) {
-        let (outbox, inbox) = mpsc::channel(1);
-        (sessions.open(agent, outbox), inbox)
+        let (outbox, mut inbox) = mpsc::channel(1);
+        let place = sessions.open(agent, outbox, Welcome::default()).expect("it is open");
+        assert!(inbox.try_recv().is_ok(), "the welcome comes first");
+        (place, inbox)
     }
 
     fn forget() -> to_agent::Message {
@@ -173,7 +206,32 @@ mod tests {
         let (before, _inbox) = open(&sessions, &agent);
         sessions.close_all();
         assert!(before.closed.is_cancelled());
-        let (after, _inbox) = open(&sessions, &"b".parse().expect("an id"));
-        assert!(after.closed.is_cancelled());
+        let (outbox, mut inbox) = mpsc::channel(1);
+        assert!(sessions.open(&"b".parse().expect("an id"), outbox, Welcome::default()).is_none());
+        assert!(inbox.try_recv().is_err(), "nobody is welcome any more");
+    }
+
+    #[test]
+    fn leases_are_extended_on_every_open_stream_and_no_welcome_takes_that_back() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (_place, mut inbox) = open(&sessions, &agent);
+        sessions.extend_leases(Duration::from_secs(300));
+        let told = inbox.try_recv().expect("a message").expect("no end").message;
+        let extension = LeaseExtension { length_ms: 300_000 };
+        assert_eq!(told, Some(to_agent::Message::LeaseExtension(extension)));
+        let (outbox, mut inbox) = mpsc::channel(1);
+        assert!(sessions.open(&agent, outbox, Welcome::default()).is_none());
+        assert!(inbox.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_judgement_goes_down_no_other_stream() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (first, _first_inbox) = open(&sessions, &agent);
+        let (second, mut inbox) = open(&sessions, &agent);
+        sessions.send_down(&agent, first.number, forget());
+        assert!(inbox.try_recv().is_err());
+        sessions.send_down(&agent, second.number, forget());
+        assert!(inbox.try_recv().is_ok());
     }
 }

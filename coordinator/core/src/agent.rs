@@ -2,6 +2,7 @@
 
 use hearth_types::{AgentId, Architecture, Moment, WorkerSize};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// Contact with an agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub struct Agent {
     pub java: Vec<u32>,
     /// Whether it is in contact.
     pub contact: Contact,
+    /// What a coordinator that stopped in good order extended its workers' leases to, from then on; over when it attaches
+    /// again.
+    #[serde(default)]
+    pub extension: Option<Duration>,
 }
 
 impl Agent {

@@ -6,7 +6,9 @@ use crate::job_run::{CancelCause, DriverApp, ExecutorProfile, JobRun, RunSpec};
 use crate::release::Release;
 use crate::schedule::Plan;
 use crate::worker::{Exit, Worker};
-use hearth_types::{AgentId, ApplicationId, ApplicationState, JobRunId, Launch, ReleaseLabel, WorkerId};
+use hearth_types::{
+    AgentId, ApplicationId, ApplicationState, JobRunId, Launch, Moment, ReleaseLabel, WorkerId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -109,12 +111,25 @@ pub enum Command {
         agent: Agent,
         /// All its workers.
         reports: Vec<Report>,
+        /// Which of its streams, so that the judgement on what it told goes down no other.
+        stream: u64,
     },
     /// An agent's stream is closed.
-    AgentDetached(AgentId),
-    /// A coordinator takes over what another left: it is in contact with no agent, and grants none of them less time
-    /// to come back than a full `LOST_AFTER` from now (design §9: a started coordinator knows no grants).
+    AgentDetached {
+        /// The agent.
+        agent: AgentId,
+        /// When it was last answered, or attached if it never was since: no lease of its counts from later.
+        answered: Moment,
+    },
+    /// A coordinator takes over what another left: it is in contact with no agent, and waits for each as if it had been
+    /// in contact until now (design §9: a started coordinator knows no grants).
     TermBegan,
+    /// The coordinator is about to stop in good order. Once this is durable, each agent in contact is told that its leases
+    /// are extended; all are assumed to have heard (design §9).
+    Leaving {
+        /// What each lease is good for from then on, at least.
+        extension: Duration,
+    },
     /// An agent reports on a worker.
     WorkerReported {
         /// The agent, from its certificate.
@@ -311,6 +326,16 @@ pub enum Effect {
         launch: Launch,
         /// What happened.
         news: News,
+    },
+    /// Tell an agent, on this very stream, that what it reported was judged: which drivers it may let run. It kills any
+    /// other that it holds.
+    Settled {
+        /// The agent.
+        agent: AgentId,
+        /// The stream on which it attached.
+        stream: u64,
+        /// Workers that are current drivers.
+        current_drivers: Vec<WorkerId>,
     },
     /// Assemble a release's bundle.
     BuildRelease(ReleaseLabel),

@@ -10,6 +10,7 @@ pub mod command;
 pub mod configuration;
 pub mod decide;
 pub mod job_run;
+pub mod lease;
 pub mod policy;
 pub mod release;
 pub mod schedule;

@@ -2,6 +2,7 @@
 
 use hearth_types::{AgentId, ApplicationId, JobRunId, Launch, Timestamp, WorkerId, WorkerKind, WorkerSize};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What a worker is to its job run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +81,10 @@ pub struct Worker {
     pub role: Role,
     /// What it was given.
     pub size: WorkerSize,
+    /// How long it may run without contact between its host and the coordinator; none for one that was placed before
+    /// there were leases.
+    #[serde(default)]
+    pub lease: Option<Duration>,
     /// Where it is.
     pub state: WorkerState,
     /// When it was assigned.

@@ -1,9 +1,10 @@
 //! Everything the coordinator decides upon, in memory: rebuilt from the store at start, changed by [`World::apply`] alone.
 
-use crate::agent::{Agent, Contact};
+use crate::agent::Agent;
 use crate::application::Application;
 use crate::command::{Change, ClientToken};
 use crate::job_run::{JobRun, RunPhase};
+use crate::lease::{self, LeaseTerms};
 use crate::release::Release;
 use crate::worker::Worker;
 use hearth_types::{
@@ -12,9 +13,6 @@ use hearth_types::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-
-/// An agent out of contact for this long has lost its workers (design §9, `lost_after`).
-pub const LOST_AFTER: Duration = Duration::from_secs(600);
 
 /// What a client token made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +28,7 @@ pub struct TokenUse {
 /// Ended job runs and ended workers are the store's alone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
+    lease_terms: LeaseTerms,
     applications: BTreeMap<ApplicationId, Application>,
     runs: BTreeMap<JobRunId, JobRun>,
     workers: BTreeMap<WorkerId, Worker>,
@@ -46,6 +45,16 @@ pub struct World {
 }
 
 impl World {
+    /// A world with nothing in it.
+    pub fn new(lease_terms: LeaseTerms) -> Self {
+        Self { lease_terms, ..Self::default() }
+    }
+
+    /// The lengths that leases are made of.
+    pub const fn lease_terms(&self) -> &LeaseTerms {
+        &self.lease_terms
+    }
+
     /// An application, unless it does not exist or was deleted.
     pub fn application(&self, id: &ApplicationId) -> Option<&Application> {
         self.applications.get(id)
@@ -151,10 +160,7 @@ impl World {
 
     /// The next moment at which an agent is lost or a pause is over.
     fn next_moment(&self) -> Option<Moment> {
-        let losses = self.agents.values().filter_map(|agent| match agent.contact {
-            Contact::Detached { since } => Some(since.plus(LOST_AFTER)),
-            Contact::Attached | Contact::Lost => None,
-        });
+        let losses = self.agents.values().filter_map(|agent| lease::lost_at(self, agent));
         let pauses = self.waiting().filter_map(|run| run.pause.map(|pause| pause.until));
         losses.chain(pauses).min()
     }

@@ -9,12 +9,14 @@ use hearth_coordinator_core::job_run::{
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
-use hearth_coordinator_core::world::LOST_AFTER;
 use hearth_types::{ApplicationState, Architecture, JobRunState, Launch, WorkerSize};
 use std::time::Duration;
 use world_model::{
     Cluster, agent, agent_id, application, application_id, end, ready, release_label, run_id, spec, start,
 };
+
+/// Milliseconds after which an agent out of contact is lost.
+const LOST_AFTER: i64 = 600_000;
 
 /// One application, two hosts, one job run whose driver (and executors) run.
 fn running(spec: RunSpec) -> Cluster {
@@ -456,7 +458,7 @@ fn a_silent_host_loses_its_workers_only_after_its_drivers_lease() {
     let mut cluster = running(spec(1, 0, 1, 2));
     let host = cluster.workers(&run_id("r"))[0].0;
     cluster.cut_off(host);
-    cluster.pass(i64::try_from(LOST_AFTER.as_millis()).expect("small") - 1);
+    cluster.pass(LOST_AFTER - 1);
     assert_eq!(cluster.run("r").launch.attempt, 1);
     cluster.pass(1);
     assert_eq!(cluster.run("r").launch.attempt, 2);
@@ -475,7 +477,7 @@ fn a_host_that_died_while_the_coordinator_was_down_is_lost_in_the_end() {
     let host = cluster.workers(&run_id("r"))[0].0;
     cluster.now += 3_600_000;
     cluster.restart();
-    cluster.pass(i64::try_from(LOST_AFTER.as_millis()).expect("small") - 1);
+    cluster.pass(LOST_AFTER - 1);
     assert_eq!(cluster.run("r").state(), JobRunState::Running, "it is given the whole time to come back");
     cluster.hosts[host].processes.clear();
     cluster.pass(1);
@@ -500,6 +502,7 @@ fn an_executor_whose_driver_vanished_with_it_is_not_started_again() {
     // The hello lacks both: the end of the driver comes first or second, and neither order may start the executor.
     for _ in 0..2 {
         let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8)]);
+        cluster.flow();
         cluster.ask(start("r", "app", spec(1, 3, 1, 2))).expect("accepted");
         cluster.schedule();
         let driver = driver(&cluster);

@@ -11,6 +11,7 @@ pub use clock::{Clock, now};
 pub use ids::{fresh_agent_id, fresh_application_id, fresh_job_run_id, fresh_worker_id};
 
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
 use std::sync::Arc;
@@ -50,8 +51,12 @@ pub struct Engine {
 impl Engine {
     /// Reads the world from the store, begins a term in contact with no agent, and starts deciding. Effects go to
     /// `effects`, those owed from before first.
-    pub async fn start(store: Store, effects: mpsc::Sender<Effect>) -> Result<Self, StoreError> {
-        let mut world = store.load_world().await?;
+    pub async fn start(
+        store: Store,
+        effects: mpsc::Sender<Effect>,
+        lease_terms: LeaseTerms,
+    ) -> Result<Self, StoreError> {
+        let mut world = store.load_world(lease_terms).await?;
         let clock = Clock::start();
         turn::begin_term(&store, &mut world, clock.now()).await?;
         let (requests, queue) = mpsc::channel(QUEUE);

@@ -121,7 +121,7 @@ impl Core {
         failure: &Arc<StoreError>,
     ) -> ControlFlow<()> {
         loop {
-            match self.store.load_world().await {
+            match self.store.load_world(*self.world.lease_terms()).await {
                 Ok(world) => {
                     self.world = world;
                     self.publish.send_replace(Arc::new(self.world.clone()));

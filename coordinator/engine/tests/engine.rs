@@ -9,6 +9,7 @@ mod world_model;
 use hearth_coordinator_core::agent::Contact;
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::world::World;
 use hearth_engine::{Engine, EngineError, now};
 use hearth_store::Store;
@@ -37,12 +38,17 @@ impl Kept {
 
     async fn engine(&self) -> (Engine, mpsc::Receiver<Effect>) {
         let (effects, performed) = mpsc::channel(64);
-        (Engine::start(Store::open(&self.file).await.unwrap(), effects).await.unwrap(), performed)
+        (
+            Engine::start(Store::open(&self.file).await.unwrap(), effects, LeaseTerms::default())
+                .await
+                .unwrap(),
+            performed,
+        )
     }
 
     /// The world as another process would read it now.
     async fn on_disk(&self) -> World {
-        Store::open(&self.file).await.unwrap().load_world().await.unwrap()
+        Store::open(&self.file).await.unwrap().load_world(LeaseTerms::default()).await.unwrap()
     }
 
     async fn meddle(&self, sql: &'static str) {
@@ -191,7 +197,7 @@ async fn a_new_term_is_in_contact_with_nobody_and_owes_what_was_under_way() {
     {
         let (engine, _performed) = kept.engine().await;
         engine.ask(create(application("app"))).await.unwrap();
-        let attached = Command::AgentAttached { agent: agent("a", 4), reports: Vec::new() };
+        let attached = Command::AgentAttached { agent: agent("a", 4), reports: Vec::new(), stream: 1 };
         engine.ask(attached).await.unwrap();
         engine.ask(start("r", "app", spec(1, 0, 1, 1))).await.unwrap();
         assert_eq!(engine.snapshot().agents().next().unwrap().contact, Contact::Attached);
@@ -207,7 +213,11 @@ async fn a_new_term_is_in_contact_with_nobody_and_owes_what_was_under_way() {
     // And nothing is placed on it until it is back.
     engine.ask(Command::ReleaseIs(ready())).await.unwrap();
     assert_eq!(engine.snapshot().workers().count(), 0);
-    engine.ask(Command::AgentAttached { agent: agent("a", 4), reports: Vec::new() }).await.unwrap();
+    engine
+        .ask(Command::AgentAttached { agent: agent("a", 4), reports: Vec::new(), stream: 1 })
+        .await
+        .unwrap();
+    assert!(matches!(performed.recv().await, Some(Effect::Settled { stream: 1, .. })));
     assert!(matches!(performed.recv().await, Some(Effect::Start(_))));
     assert_eq!(engine.snapshot().workers().count(), 1);
 }

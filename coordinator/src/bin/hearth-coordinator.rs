@@ -57,6 +57,6 @@ async fn main() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping; workers are left running");
-    coordinator.stop().await;
+    coordinator.leave().await;
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::control::{Control, Site};
 use anyhow::Context;
 use certificates::Certificates;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
+use hearth_coordinator_core::command::Command;
 use hearth_engine::Engine;
 use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
 use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener};
@@ -37,10 +38,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Length of an agent's lease (design §9).
-const LEASE: Duration = Duration::from_secs(30);
-/// Time between an agent's heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Effects that may wait to be performed.
 const EFFECTS: usize = 4096;
 /// How long open requests may take once the coordinator is told to stop.
@@ -76,6 +73,8 @@ pub struct Coordinator {
     pub engine: Engine,
     /// Remembers.
     pub store: Store,
+    sessions: Sessions,
+    lease_extension: Duration,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
@@ -155,13 +154,13 @@ impl Coordinator {
 
         let service = AgentService {
             engine: parts.engine.clone(),
-            sessions,
+            sessions: sessions.clone(),
             supplies,
             authority: authority.clone(),
             terms: hearth_agents::Terms {
                 epoch,
-                lease: LEASE,
-                heartbeat: HEARTBEAT,
+                lease: config.lease_terms().lease,
+                heartbeat: config.heartbeat(),
                 service_endpoint,
                 region: config.region.clone(),
             },
@@ -200,9 +199,24 @@ impl Coordinator {
             administrator: seeds.administrator,
             engine: parts.engine,
             store: parts.store,
+            sessions,
+            lease_extension: config.lease_extension(),
             stopping,
             tasks,
         })
+    }
+
+    /// Stops serving for a while: every agent's leases are extended first, so that no worker is frozen meanwhile.
+    pub async fn leave(self) {
+        let extension = self.lease_extension;
+        match self.engine.ask(Command::Leaving { extension }).await {
+            // Recorded, so it may be told: the next coordinator waits for as long as agents may have heard of.
+            Ok(_) => self.sessions.extend_leases(extension),
+            Err(error) => {
+                tracing::error!(error = %error, "extending leases; drivers are frozen if this takes long");
+            }
+        }
+        self.stop().await;
     }
 
     /// Stops serving; running jobs are left alone. Everything answered is durable already.
@@ -227,7 +241,7 @@ async fn open_parts(
     let identity =
         Identity::open(documents, &master_key, &config.account_id).await.context("opening identities")?;
     let catalog = Catalog::load(&config.releases()?).context("reading the release catalog")?;
-    let engine = Engine::start(store.clone(), effects).await?;
+    let engine = Engine::start(store.clone(), effects, config.lease_terms()).await?;
     let identity = Arc::new(identity);
     identity.guard_launches(Arc::new(Guard(engine.clone())));
     Ok(Parts { store, objects, identity, engine, catalog: Arc::new(catalog), master_key })
@@ -274,7 +288,7 @@ fn serve_agents(
     let (stopping, sessions) = (stopping.clone(), service.sessions.clone());
     tasks.spawn(async move {
         let server = tonic::transport::Server::builder()
-            .http2_keepalive_interval(Some(HEARTBEAT))
+            .http2_keepalive_interval(Some(service.terms.heartbeat))
             .add_service(AgentsServer::new(service));
         let stop = async {
             stopping.cancelled().await;

@@ -5,6 +5,7 @@ use hearth_coordinator_core::agent::Agent;
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{Change, ClientToken};
 use hearth_coordinator_core::job_run::JobRun;
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::release::Release;
 use hearth_coordinator_core::worker::Worker;
 use hearth_coordinator_core::world::World;
@@ -57,8 +58,8 @@ pub struct RunFilter {
 
 impl Store {
     /// Rebuilds the world: everything that is still of consequence.
-    pub async fn load_world(&self) -> Result<World, StoreError> {
-        let mut world = World::default();
+    pub async fn load_world(&self, lease_terms: LeaseTerms) -> Result<World, StoreError> {
+        let mut world = World::new(lease_terms);
         // One transaction, hence one moment.
         let mut moment = self.readers.begin().await.map_err(StoreError::sql("reading the world"))?;
         let applications = "SELECT row FROM applications WHERE state <> 'TERMINATED'";

@@ -4,6 +4,7 @@
 mod world_model;
 
 use hearth_coordinator_core::command::Change;
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_store::Store;
 use hearth_types::Timestamp;
 use std::io::{BufRead, BufReader, Write};
@@ -71,7 +72,7 @@ fn every_acknowledged_commit_survives_kill_9() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let world = runtime.block_on(async {
             let store = Store::open(&dir.path().join("hearth.db")).await.expect("opens after a crash");
-            store.load_world().await.expect("reads")
+            store.load_world(LeaseTerms::default()).await.expect("reads")
         });
         for name in &acknowledged {
             assert!(

@@ -5,6 +5,7 @@ mod story;
 #[path = "../../core/tests/world_model/mod.rs"]
 mod world_model;
 
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_store::Store;
 use hearth_types::Timestamp;
 use proptest::prelude::*;
@@ -18,10 +19,10 @@ async fn replay(story: &Story) {
     for changes in &story.cluster.journal {
         store.commit(changes.clone(), Timestamp::from_millis(1)).await.expect("committed");
     }
-    assert_eq!(store.load_world().await.expect("reads"), story.cluster.world);
+    assert_eq!(store.load_world(LeaseTerms::default()).await.expect("reads"), story.cluster.world);
     drop(store);
     let store = Store::open(&file).await.expect("the same store");
-    assert_eq!(store.load_world().await.expect("reads"), story.cluster.world);
+    assert_eq!(store.load_world(LeaseTerms::default()).await.expect("reads"), story.cluster.world);
 }
 
 proptest! {

@@ -8,6 +8,7 @@ mod world_model;
 use futures::future::join_all;
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::Change;
+use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_store::{Cursor, Document, Enrolled, JoinToken, RunFilter, Store, StoreError, TokenRefused};
 use hearth_types::{AgentId, ApplicationState, Epoch, Timestamp};
 use serde_json::json;
@@ -105,7 +106,14 @@ async fn listings_show_what_the_filter_names_deleted_and_ended_included() {
 
     let gone = Application { state: ApplicationState::Terminated, ..made_at("other", 0) };
     keep(&kept.store, gone).await;
-    assert!(kept.store.load_world().await.unwrap().application(&application_id("other")).is_none());
+    assert!(
+        kept.store
+            .load_world(LeaseTerms::default())
+            .await
+            .unwrap()
+            .application(&application_id("other"))
+            .is_none()
+    );
     let found = kept.store.application(&application_id("other")).await.unwrap().unwrap();
     assert_eq!(found.application.state, ApplicationState::Terminated);
 }
@@ -181,7 +189,7 @@ async fn concurrent_commits_are_all_kept_and_one_that_fails_harms_no_other() {
     for (n, committed) in join_all(commits).await.into_iter().enumerate() {
         assert_eq!(committed.is_err(), n % 8 == 0, "commit {n}: {committed:?}");
     }
-    let world = Store::open(&kept.file).await.unwrap().load_world().await.unwrap();
+    let world = Store::open(&kept.file).await.unwrap().load_world(LeaseTerms::default()).await.unwrap();
     let names: HashSet<String> = world.applications().map(|application| application.id.to_string()).collect();
     let expected = (0..64).filter(|n| n % 8 != 0).map(|n| format!("app-{n}")).collect();
     assert_eq!(names, expected);
@@ -201,7 +209,7 @@ async fn when_the_database_gives_a_group_up_nobody_hears_of_success_and_the_next
         let names = (0..20).map(|n| if n == 10 { "poison".to_owned() } else { format!("app-{n}") });
         let commits = names.map(|name| kept.store.commit(vec![Change::Application(application(&name))], NOW));
         let answers = join_all(commits).await;
-        let stored = kept.store.load_world().await.unwrap();
+        let stored = kept.store.load_world(LeaseTerms::default()).await.unwrap();
         for (n, answer) in answers.iter().enumerate() {
             let is_kept = stored.application(&application_id(&format!("app-{n}"))).is_some();
             assert!(answer.is_err() || is_kept, "commit {n} was answered but is not there");
@@ -210,7 +218,14 @@ async fn when_the_database_gives_a_group_up_nobody_hears_of_success_and_the_next
         assert!(answers[10].is_err());
         keep(&kept.store, application("after")).await;
     }
-    assert!(kept.store.load_world().await.unwrap().application(&application_id("after")).is_some());
+    assert!(
+        kept.store
+            .load_world(LeaseTerms::default())
+            .await
+            .unwrap()
+            .application(&application_id("after"))
+            .is_some()
+    );
 }
 
 #[tokio::test]

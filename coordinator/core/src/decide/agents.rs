@@ -4,9 +4,9 @@ use super::{Turn, start_order};
 use crate::agent::{Agent, Contact};
 use crate::command::{Change, Effect, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
+use crate::lease;
 use crate::worker::{Exit, Role, Worker, WorkerState};
-use crate::world::LOST_AFTER;
-use hearth_types::{AgentId, ApplicationId, Launch, WorkerId};
+use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use std::time::Duration;
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 
 impl Turn<'_> {
-    pub(super) fn agent_attached(&mut self, agent: Agent, reports: Vec<Report>) -> Reply {
+    pub(super) fn agent_attached(&mut self, agent: Agent, reports: Vec<Report>, stream: u64) -> Reply {
         let id = agent.id.clone();
-        self.put_agent(Agent { contact: Contact::Attached, ..agent });
+        self.put_agent(Agent { contact: Contact::Attached, extension: None, ..agent });
         let reported: BTreeSet<(WorkerId, Launch)> =
             reports.iter().map(|report| (report.worker.clone(), report.launch)).collect();
         for report in reports {
@@ -31,7 +31,18 @@ impl Turn<'_> {
             }
         }
         self.repeat_run_orders(&id);
+        let current_drivers = self.current_drivers(&id);
+        self.effects.push(Effect::Settled { agent: id, stream, current_drivers });
         Self::done()
+    }
+
+    /// Drivers on an agent that no later launch has outdated, those that are ending included.
+    fn current_drivers(&self, agent: &AgentId) -> Vec<WorkerId> {
+        let is_current = |worker: &&Worker| {
+            worker.role == Role::Driver
+                && self.world.run(&worker.run).is_some_and(|run| run.launch == worker.launch)
+        };
+        self.world.workers_on(agent).filter(is_current).map(|worker| worker.id.clone()).collect()
     }
 
     /// An agent attached without a word about a worker placed on it.
@@ -68,11 +79,11 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn agent_detached(&mut self, id: &AgentId) -> Reply {
+    pub(super) fn agent_detached(&mut self, id: &AgentId, answered: Moment) -> Reply {
         if let Some(agent) = self.world.agent(id)
             && agent.contact == Contact::Attached
         {
-            let contact = Contact::Detached { since: self.moment };
+            let contact = Contact::Detached { since: answered.min(self.moment) };
             self.put_agent(Agent { contact, ..agent.clone() });
         }
         Self::done()
@@ -85,6 +96,16 @@ impl Turn<'_> {
             self.put_agent(Agent { contact: Contact::Detached { since: self.moment }, ..agent });
         }
         self.begin_pauses_anew();
+        Self::done()
+    }
+
+    /// Records that the leases of every agent in contact are extended.
+    pub(super) fn leaving(&mut self, extension: Duration) -> Reply {
+        let attached: Vec<Agent> =
+            self.world.agents().filter(|agent| agent.is_in_contact()).cloned().collect();
+        for agent in attached {
+            self.put_agent(Agent { extension: Some(extension), ..agent });
+        }
         Self::done()
     }
 
@@ -107,19 +128,20 @@ impl Turn<'_> {
         let lost: Vec<Agent> = self
             .world
             .agents()
-            .filter(|agent| match agent.contact {
-                Contact::Detached { since } => since.plus(LOST_AFTER) <= now,
-                Contact::Attached | Contact::Lost => false,
-            })
+            .filter(|agent| lease::lost_at(self.world, agent).is_some_and(|at| at <= now))
             .cloned()
             .collect();
         for agent in lost {
             let id = agent.id.clone();
+            let silent = match agent.contact {
+                Contact::Detached { since } => now.since(since),
+                Contact::Attached | Contact::Lost => Duration::ZERO,
+            };
             self.put_agent(Agent { contact: Contact::Lost, ..agent });
             let workers: Vec<WorkerId> = self.world.workers_on(&id).map(|worker| worker.id.clone()).collect();
             for worker in workers {
                 let Some(worker) = self.world.worker(&worker).cloned() else { continue };
-                let reason = format!("host of agent {id} was out of contact for {} s", LOST_AFTER.as_secs());
+                let reason = format!("host of agent {id} was out of contact for {} s", silent.as_secs());
                 self.worker_ended(worker, &Exit::lost(reason));
             }
         }

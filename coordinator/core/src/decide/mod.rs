@@ -37,9 +37,10 @@ pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision,
         Command::CancelJobRun { application, run, cause, grace } => {
             turn.cancel_job_run(&application, &run, cause, grace)?
         }
-        Command::AgentAttached { agent, reports } => turn.agent_attached(agent, reports),
-        Command::AgentDetached(id) => turn.agent_detached(&id),
+        Command::AgentAttached { agent, reports, stream } => turn.agent_attached(agent, reports, stream),
+        Command::AgentDetached { agent, answered } => turn.agent_detached(&agent, answered),
         Command::TermBegan => turn.term_began(),
+        Command::Leaving { extension } => turn.leaving(extension),
         Command::WorkerReported { agent, report } => turn.worker_reported(&agent, report),
         Command::DriverSaid { agent, worker, launch, word } => {
             turn.driver_said(&agent, &worker, launch, word)

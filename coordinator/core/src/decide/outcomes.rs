@@ -111,6 +111,7 @@ mod tests {
             launch: Launch::FIRST,
             role: Role::Driver,
             size: WorkerSize::new(1, 2048, 20),
+            lease: None,
             state: WorkerState::Running,
             created_at: Timestamp::from_millis(0),
             started_at: None,

@@ -3,6 +3,7 @@
 use super::{Turn, start_order};
 use crate::command::{Effect, Reply};
 use crate::job_run::{ExecutorProfile, ExecutorTally, JobRun, RunPhase};
+use crate::lease;
 use crate::schedule::{
     Placement, Plan, PlannedRole, Waiting, first_executors, follows_closely, serving, suits, under_way,
     wanted_executors,
@@ -45,6 +46,7 @@ impl Turn<'_> {
             }
             PlannedRole::Driver | PlannedRole::Executor(_) => return,
         };
+        let lease = lease::for_new_worker(self.world, &run, &placement.agent, &role);
         let worker = Worker {
             id,
             agent: placement.agent,
@@ -53,6 +55,7 @@ impl Turn<'_> {
             launch: run.launch,
             role,
             size: placement.size,
+            lease: Some(lease),
             state: WorkerState::Assigned,
             created_at: self.now,
             started_at: None,

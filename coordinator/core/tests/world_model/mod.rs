@@ -22,8 +22,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long after contact was lost a host has surely ended its drivers (its keepers' leases end before `LOST_AFTER`).
-const LEASE_MS: u64 = 590_000;
+/// How late a keeper may be at the end of a lease: a host's clock may be slow by 1 %, and a message a little older than it
+/// seems.
+fn end_of_lease(lease: Duration) -> u64 {
+    u64::try_from((lease + lease / 100).as_millis()).expect("small") + 4_999
+}
 
 pub(crate) fn application_id(name: &str) -> ApplicationId {
     ApplicationId::new(name).expect("valid")
@@ -73,6 +76,7 @@ pub(crate) fn agent(name: &str, vcpu: u64) -> Agent {
         worker_address: "127.0.0.1".to_owned(),
         java: vec![17],
         contact: Contact::Attached,
+        extension: None,
     }
 }
 
@@ -123,11 +127,19 @@ pub(crate) struct Process {
     pub(crate) is_driver: bool,
     pub(crate) state: ReportState,
     pub(crate) was_told: bool,
+    pub(crate) lease: Duration,
+    /// Out of contact beyond its lease: a driver waits until it is thawed or killed.
+    pub(crate) is_frozen: bool,
 }
 
 impl Process {
     pub(crate) fn is_alive(&self) -> bool {
         !matches!(self.state, ReportState::Ended(_))
+    }
+
+    /// Whether it can do anything.
+    pub(crate) fn acts(&self) -> bool {
+        self.is_alive() && !self.is_frozen
     }
 }
 
@@ -139,7 +151,12 @@ pub(crate) struct Host {
     pub(crate) is_attached: bool,
     pub(crate) inbox: VecDeque<Effect>,
     pub(crate) outbox: VecDeque<Report>,
-    pub(crate) cut_off_at: u64,
+    /// When it last had contact that renews leases.
+    pub(crate) contact_at: u64,
+    /// Whether it was told which of its drivers are current, since it last attached.
+    pub(crate) is_settled: bool,
+    /// What a coordinator that stopped in good order extended its leases to.
+    pub(crate) extension: Duration,
 }
 
 impl Host {
@@ -162,6 +179,8 @@ impl Host {
                     is_driver: worker.role == Role::Driver,
                     state: ReportState::Preparing { step: "unpacking".to_owned() },
                     was_told: false,
+                    lease: worker.lease.expect("every new worker has a lease"),
+                    is_frozen: false,
                 });
                 self.say(&worker.id);
             }
@@ -182,13 +201,52 @@ impl Host {
             Effect::Forget { worker, .. } => {
                 self.processes.remove(worker);
             }
+            Effect::Settled { current_drivers, .. } => {
+                self.is_settled = true;
+                let outdated: Vec<WorkerId> = self
+                    .processes
+                    .iter_mut()
+                    .filter_map(|(id, process)| {
+                        let is_current = !process.is_driver || current_drivers.contains(id);
+                        process.is_frozen &= !is_current;
+                        (!is_current).then(|| id.clone())
+                    })
+                    .collect();
+                outdated.iter().for_each(|id| self.end(id, Exit::lost("outdated")));
+            }
             Effect::News { .. } | Effect::BuildRelease(_) => {}
         }
+    }
+
+    /// Leases end: drivers freeze, executors are killed.
+    fn wait_for_contact(&mut self, now: u64) {
+        if self.is_attached && self.is_settled {
+            self.contact_at = now;
+        }
+        let silent = now - self.contact_at;
+        for process in self.processes.values_mut().filter(|process| process.acts()) {
+            if silent >= end_of_lease(process.lease.max(self.extension)) {
+                match process.is_driver {
+                    true => process.is_frozen = true,
+                    false => process.state = ReportState::Ended(Exit::lost("its lease ended")),
+                }
+            }
+        }
+    }
+
+    fn lose_contact(&mut self, now: u64) {
+        if self.is_attached && self.is_settled {
+            self.contact_at = now;
+        }
+        self.is_attached = false;
+        self.inbox.clear();
+        self.outbox.clear();
     }
 
     pub(crate) fn run(&mut self, worker: &WorkerId) {
         if let Some(process) = self.processes.get_mut(worker)
             && matches!(process.state, ReportState::Preparing { .. })
+            && !process.is_frozen
         {
             process.state = ReportState::Running;
             self.say(worker);
@@ -282,7 +340,9 @@ impl Cluster {
             is_attached: false,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
-            cut_off_at: 0,
+            contact_at: 0,
+            is_settled: false,
+            extension: Duration::ZERO,
         };
         let mut cluster = Self {
             world: World::default(),
@@ -414,7 +474,7 @@ impl Cluster {
     fn check_processes(&self, said: &str) {
         let mut drivers: BTreeMap<&JobRunId, u32> = BTreeMap::new();
         let processes = self.hosts.iter().flat_map(|host| host.processes.values());
-        for driver in processes.filter(|process| process.is_driver && process.is_alive()) {
+        for driver in processes.filter(|process| process.is_driver && process.acts()) {
             let alive = drivers.entry(&driver.run).or_default();
             *alive += 1;
             assert!(*alive <= 1, "two processes drive {} after {said}", driver.run);
@@ -425,9 +485,10 @@ impl Cluster {
         for effect in effects {
             let agent = match effect {
                 Effect::Start(order) | Effect::Run(order) => &order.worker.agent,
-                Effect::Stop { agent, .. } | Effect::Forget { agent, .. } | Effect::News { agent, .. } => {
-                    agent
-                }
+                Effect::Stop { agent, .. }
+                | Effect::Forget { agent, .. }
+                | Effect::News { agent, .. }
+                | Effect::Settled { agent, .. } => agent,
                 Effect::BuildRelease(_) => continue,
             };
             let host = self.hosts.iter_mut().find(|host| host.agent.id == *agent && host.is_attached);
@@ -438,36 +499,31 @@ impl Cluster {
     }
 
     pub(crate) fn attach(&mut self, host: usize) {
+        let now = self.moment;
         let host = &mut self.hosts[host];
+        host.lose_contact(now);
         host.is_attached = true;
-        host.inbox.clear();
-        host.outbox.clear();
+        host.is_settled = false;
+        host.extension = Duration::ZERO;
         let (agent, reports) = (host.agent.clone(), host.reports());
         self.reports.extend(reports.iter().map(|report| (agent.id.clone(), report.clone())));
-        self.ask(Command::AgentAttached { agent, reports }).expect("an agent is never refused");
+        self.ask(Command::AgentAttached { agent, reports, stream: 1 }).expect("an agent is never refused");
     }
 
     pub(crate) fn cut_off(&mut self, host: usize) {
         let host = &mut self.hosts[host];
         if host.is_attached {
-            host.is_attached = false;
-            host.cut_off_at = self.moment;
-            host.inbox.clear();
-            host.outbox.clear();
+            host.lose_contact(self.moment);
             let agent = host.agent.id.clone();
-            self.ask(Command::AgentDetached(agent)).expect("an agent is never refused");
+            let answered = self.by_the_clocks().moment;
+            self.ask(Command::AgentDetached { agent, answered }).expect("an agent is never refused");
         }
     }
 
     /// The coordinator dies and another takes over from the store.
     pub(crate) fn restart(&mut self) {
         let now = self.moment;
-        for host in self.hosts.iter_mut().filter(|host| host.is_attached) {
-            host.is_attached = false;
-            host.cut_off_at = now;
-            host.inbox.clear();
-            host.outbox.clear();
-        }
+        self.hosts.iter_mut().for_each(|host| host.lose_contact(now));
         self.world = self.rows.world();
         self.term_began = now;
         self.ask(Command::TermBegan).expect("never refused");
@@ -507,18 +563,12 @@ impl Cluster {
         self.ask(Command::WorkerReported { agent, report }).expect("a report is never refused")
     }
 
-    /// Moves time on and acts on what is due; nothing stays due. Hosts out of contact end their drivers in time.
+    /// Moves time on and acts on what is due; nothing stays due. Hosts out of contact freeze their drivers in time.
     pub(crate) fn pass(&mut self, millis: i64) {
         self.now += millis;
         self.moment += u64::try_from(millis).unwrap_or(0);
         let now = self.moment;
-        for host in self.hosts.iter_mut().filter(|host| !host.is_attached) {
-            if now - host.cut_off_at >= LEASE_MS {
-                let drivers =
-                    host.processes.values_mut().filter(|process| process.is_driver && process.is_alive());
-                drivers.for_each(|driver| driver.state = ReportState::Ended(Exit::lost("its lease ended")));
-            }
-        }
+        self.hosts.iter_mut().for_each(|host| host.wait_for_contact(now));
         self.ask(Command::TimePassed).expect("time cannot be refused");
         let due = self.world.due_in(self.by_the_clocks());
         assert_ne!(due, Some(Duration::ZERO), "something is still due after time passed");
@@ -595,7 +645,7 @@ impl Cluster {
                 let drivers: Vec<WorkerId> = host
                     .processes
                     .iter()
-                    .filter(|(_, process)| process.is_driver && process.is_alive())
+                    .filter(|(_, process)| process.is_driver && process.acts())
                     .map(|(id, _)| id.clone())
                     .collect();
                 drivers.iter().for_each(|id| host.end(id, Exit { code: Some(0), ..Exit::default() }));
