@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::health::{self, Health};
 use crate::host::{self, Host, Service, Uids};
 use crate::identity::Identity;
+use crate::leases::Contacts;
 use crate::outbox::Outbox;
 use crate::roster::Roster;
 use crate::session::{Addresses, Session};
@@ -104,6 +105,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         identity: identity.client.clone(),
         outbox,
         roster: roster_handle,
+        contacts: host.contacts.clone(),
         uplink: uplink_setter,
         welcomed,
         status,
@@ -223,6 +225,7 @@ async fn make_host(
         uids: Uids::new(UidRange { first: config.host.first_uid, count: config.host.uids }),
         outbox: parts.outbox,
         uplink: parts.uplink,
+        contacts: Contacts::default(),
         uploads: Arc::new(Semaphore::new(UPLOADS_PER_HOST)),
         config: config.clone(),
     };

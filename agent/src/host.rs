@@ -2,6 +2,7 @@
 
 use crate::archives::Archives;
 use crate::config::Config;
+use crate::leases::Contacts;
 use crate::outbox::Outbox;
 use crate::uplink::Uplink;
 use hearth_agent_core::view::Isolation;
@@ -46,6 +47,8 @@ pub(crate) struct Host {
     pub(crate) uids: Uids,
     pub(crate) outbox: Outbox,
     pub(crate) uplink: Uplink,
+    /// What workers' leases rest on.
+    pub(crate) contacts: Contacts,
     pub(crate) uploads: Arc<Semaphore>,
 }
 

@@ -12,6 +12,7 @@ mod health;
 mod host;
 mod identity;
 mod join;
+mod leases;
 mod outbox;
 mod roster;
 mod session;

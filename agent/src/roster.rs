@@ -3,16 +3,17 @@
 use crate::control::Order;
 use crate::durable;
 use crate::host::Host;
+use crate::leases::Standing;
 use crate::outbox::About;
 use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State, credentials_of, launch_of};
-use crate::worker::{Command, WorkerTask};
+use crate::worker::{Command, Reins, WorkerTask};
 use hearth_agent_core::fence::{Fence, StaleSender, Start};
 use hearth_agent_core::life::{AgentCause, Life, Outcome, Report, Stop};
 use hearth_credentials::{Credentials, WorkerToken};
 use hearth_processes::WorkerDir;
 use hearth_proto::v1::{self, executor_news, to_agent};
 use hearth_telemetry::error_chain;
-use hearth_types::{Epoch, JobRunId, Launch, WorkerId};
+use hearth_types::{Epoch, JobRunId, Launch, WorkerId, WorkerKind};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ const RETRY: Duration = Duration::from_secs(1);
 enum Message {
     Admit(Epoch, oneshot::Sender<Result<(), StaleSender>>),
     Order(Box<to_agent::Message>),
+    Settle(Vec<String>, oneshot::Sender<()>),
     WillBeGone(WorkerId, oneshot::Sender<()>),
     IsGone(WorkerId),
 }
@@ -55,6 +57,15 @@ impl RosterHandle {
     /// Passes on an order of an admitted coordinator.
     pub(crate) async fn order(&self, order: to_agent::Message) {
         self.send(Message::Order(Box::new(order))).await;
+    }
+
+    /// Ends the drivers that are not among these, of those that were here when the coordinator was greeted. Afterwards
+    /// leases may be renewed.
+    pub(crate) async fn settle(&self, current_drivers: Vec<String>) {
+        let (judged, is_judged) = oneshot::channel();
+        self.send(Message::Settle(current_drivers, judged)).await;
+        // Without an answer the agent is stopping.
+        let _ = is_judged.await;
     }
 
     /// Remembers that a worker must not come back, before what proves that it was here is removed.
@@ -81,6 +92,10 @@ impl RosterHandle {
 struct Held {
     job_run: JobRunId,
     launch: Launch,
+    kind: WorkerKind,
+    /// Whether the coordinator in touch has said, or is known to think, that it is current.
+    is_judged: bool,
+    standing: Standing,
     commands: mpsc::Sender<Command>,
 }
 
@@ -155,7 +170,16 @@ impl Roster {
 
     fn begin(&mut self, dir: WorkerDir, spec: Spec, state: State, credentials: Option<Credentials>) {
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let held = Held { job_run: spec.job_run_id.clone(), launch: spec.launch, commands };
+        let standing = Standing::default();
+        let held = Held {
+            job_run: spec.job_run_id.clone(),
+            launch: spec.launch,
+            kind: spec.kind,
+            // Whoever ordered it just now thinks so; each welcome starts anew.
+            is_judged: true,
+            standing: standing.clone(),
+            commands,
+        };
         self.workers.insert(spec.worker_id.clone(), held);
         let task = WorkerTask::new(
             self.host.clone(),
@@ -163,7 +187,7 @@ impl Roster {
             dir,
             state,
             credentials,
-            inbox,
+            Reins { commands: inbox, standing },
             self.handle.clone(),
         );
         self.tasks.spawn(task.run(self.stop.clone()));
@@ -191,10 +215,18 @@ impl Roster {
                 if self.fence.epoch() != before {
                     self.persist_fence().await;
                 }
+                if admitted.is_ok() {
+                    self.workers.values_mut().for_each(|held| held.is_judged = false);
+                }
                 // A session that is gone needs no answer.
                 let _ = answer.send(admitted);
             }
             Message::Order(order) => self.order(*order).await,
+            Message::Settle(current, judged) => {
+                self.settle(&current);
+                // A session that is gone needs no answer.
+                let _ = judged.send(());
+            }
             Message::WillBeGone(worker, written) => {
                 self.fence.forget(worker);
                 self.persist_fence().await;
@@ -213,10 +245,10 @@ impl Roster {
             to_agent::Message::StopWorker(order) => self.stop(&order).await,
             to_agent::Message::ForgetWorker(order) => self.forget(&order),
             to_agent::Message::ExecutorNews(news) => self.news(news),
-            // Leases are not kept yet.
-            to_agent::Message::Settled(_) | to_agent::Message::LeaseExtension(_) => {}
             // The session's own.
             to_agent::Message::Welcome(_)
+            | to_agent::Message::Settled(_)
+            | to_agent::Message::LeaseExtension(_)
             | to_agent::Message::HeartbeatAnswer(_)
             | to_agent::Message::Refused(_) => {}
         }
@@ -312,9 +344,23 @@ impl Roster {
         for (worker, held) in &self.workers {
             if held.job_run == *job_run && self.fence.is_outdated(job_run, held.launch) {
                 tracing::warn!(worker_id = %worker, job_run_id = %job_run, "a newer launch ends a worker");
-                command(worker, held, Command::Stop(Stop { grace_ms: 0, cause: AgentCause::Outdated }));
+                end_outdated(worker, held);
             }
         }
+    }
+
+    /// Ends the drivers that the coordinator no longer counts on, before any lease is renewed.
+    fn settle(&mut self, current: &[String]) {
+        for (worker, held) in &mut self.workers {
+            let is_judged = std::mem::replace(&mut held.is_judged, true);
+            let is_current =
+                held.kind != WorkerKind::SparkDriver || current.iter().any(|id| id == worker.as_str());
+            if !is_judged && !is_current {
+                tracing::warn!(worker_id = %worker, job_run_id = %held.job_run, "an outdated driver is ended");
+                end_outdated(worker, held);
+            }
+        }
+        self.host.contacts.settled();
     }
 
     async fn run_worker(&mut self, order: v1::RunWorker) {
@@ -400,6 +446,12 @@ impl Roster {
             tokio::time::sleep(RETRY).await;
         }
     }
+}
+
+/// Kills a worker that somebody has replaced. If it is frozen, it dies so.
+fn end_outdated(worker: &WorkerId, held: &Held) {
+    held.standing.lose();
+    command(worker, held, Command::Stop(Stop { grace_ms: 0, cause: AgentCause::Outdated }));
 }
 
 /// Gives a worker's task a command. A task that takes none is stuck on its host's disk, and will be ordered again.

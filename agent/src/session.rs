@@ -1,5 +1,6 @@
 //! The ordered stream to the coordinator: greeting, heartbeats, orders down, reports up, and back again after every loss.
 
+use crate::leases::Contacts;
 use crate::outbox::Outbox;
 use crate::roster::RosterHandle;
 use crate::uplink::UplinkSetter;
@@ -57,6 +58,7 @@ pub(crate) struct Session {
     pub(crate) identity: ClientIdentity,
     pub(crate) outbox: Outbox,
     pub(crate) roster: RosterHandle,
+    pub(crate) contacts: Contacts,
     pub(crate) uplink: UplinkSetter,
     /// Told of each welcome; orders are taken once it has been acted upon.
     pub(crate) welcomed: mpsc::Sender<(v1::Welcome, oneshot::Sender<()>)>,
@@ -130,6 +132,7 @@ impl Session {
     async fn try_attach(&self, address: &str) -> Result<std::convert::Infallible, Ended> {
         let channel = agents_channel(address, &self.identity).await?;
         let (up, messages) = mpsc::channel(UP);
+        let greeted_at = hearth_keeper::system::boottime();
         let hello = v1::Hello {
             protocol: PROTOCOL,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -153,6 +156,7 @@ impl Session {
             return Err(Ended::Protocol(welcome.protocol));
         }
         self.roster.admit(Epoch(welcome.epoch)).await?;
+        self.contacts.welcomed(greeted_at);
         tracing::info!(
             address,
             agent_id = welcome.agent_id,
@@ -187,7 +191,19 @@ impl Session {
             tokio::select! {
                 message = stream.message() => match message?.map(|message| message.message) {
                     None => return Err(Ended::Closed),
-                    Some(Some(to_agent::Message::HeartbeatAnswer(_))) => answered_at = Instant::now(),
+                    Some(Some(to_agent::Message::HeartbeatAnswer(answer))) => {
+                        answered_at = Instant::now();
+                        self.contacts.answered(Duration::from_nanos(answer.sent_boottime_ns));
+                    }
+                    Some(Some(to_agent::Message::LeaseExtension(extension))) => {
+                        tracing::info!(length_ms = extension.length_ms, "the coordinator extends all leases");
+                        self.contacts.extended(Duration::from_millis(extension.length_ms.into()));
+                    }
+                    Some(Some(to_agent::Message::Settled(settled))) => {
+                        self.roster.settle(settled.current_drivers).await;
+                        // Leases are renewed from here on: what is frozen is not to wait for the next beat.
+                        beats.reset_immediately();
+                    }
                     Some(Some(to_agent::Message::Refused(refused))) => return Err(Ended::Refused(refused.reason)),
                     Some(Some(order)) => self.roster.order(order).await,
                     // A kind of message that a newer coordinator knows.

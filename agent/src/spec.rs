@@ -3,6 +3,7 @@
 use hearth_agent_core::life::Life;
 use hearth_bundles::{BundleId, NotABundleId};
 use hearth_credentials::{Credentials, Secret};
+use hearth_lease::{AtEnd, Lease};
 use hearth_proto::v1;
 use hearth_types::{ApplicationId, IdError, JobRunId, Launch, WorkerId, WorkerKind, WorkerSize};
 use serde::{Deserialize, Serialize};
@@ -43,6 +44,9 @@ pub(crate) struct Spec {
     /// Whether its JVM waits to be told arguments, properties and environment.
     #[serde(default)]
     pub(crate) is_deferred: bool,
+    /// Length of its lease in milliseconds; 0: it has none.
+    #[serde(default)]
+    pub(crate) lease_ms: u32,
     /// The token by which the credentials endpoint knows the worker.
     pub(crate) credentials_token: String,
 }
@@ -116,6 +120,7 @@ impl Spec {
                 event_log_uris: logs.event_log_uris,
             },
             is_deferred: order.deferred,
+            lease_ms: order.lease_ms,
             credentials_token,
         })
     }
@@ -129,6 +134,16 @@ impl Spec {
             is_deferred: false,
             ..self.clone()
         })
+    }
+
+    /// Its lease, if it has one. A driver may be wanted again; an executor is replaced by its driver, or has none any more.
+    pub(crate) fn lease(&self) -> Option<Lease> {
+        let at_end = match self.kind {
+            WorkerKind::SparkDriver => AtEnd::Freeze,
+            WorkerKind::SparkExecutor => AtEnd::Kill,
+        };
+        let length = Duration::from_millis(self.lease_ms.into());
+        (!length.is_zero()).then_some(Lease { length, at_end })
     }
 
     /// The bundle's id.

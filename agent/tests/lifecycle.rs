@@ -99,6 +99,38 @@ async fn an_end_that_came_while_no_agent_ran_is_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_exit_code_survives_a_crash_of_the_agent() {
+    let mut world = attached().await;
+    world.start(world.driver("w1", 1, &["tick"])).await;
+    world.log_says("JVM has begun its job").await;
+    world.kill_agent();
+    std::fs::write(world.worker_dir("w1").join("work/end"), "").unwrap();
+    world.until("the worker has ended", |world| world.worker_dir("w1").join("exit.json").exists()).await;
+    world.start_agent();
+    let ended = world.coordinator.ended("w1").await;
+    assert_eq!((ended.exit_code, ended.agent_cause.as_str()), (Some(7), ""));
+    world.forget("w1").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_lost_its_workers_directories_ends_them_before_it_connects() {
+    let mut world = attached().await;
+    world.start(world.driver("w1", 1, &["wait"])).await;
+    world.coordinator.running("w1").await;
+    world.log_says("JVM has begun its job").await;
+    if world.cgroups("w1").is_empty() {
+        eprintln!("skipped: no control groups here");
+        return;
+    }
+    world.kill_agent();
+    let lost = world.root.path().join("lost");
+    std::fs::rename(world.worker_dir("w1"), &lost).unwrap();
+    world.start_agent();
+    let hello = world.coordinator.hello().await;
+    assert_eq!((hello.workers, world.cgroups("w1")), (vec![], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_driver_may_end_by_itself_and_an_executor_is_killed_at_once() {
     let mut world = attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;

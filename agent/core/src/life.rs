@@ -19,6 +19,8 @@ pub enum Step {
     FetchBundle,
     /// Making the control group with its limits.
     MakeCgroup,
+    /// Waiting until its lease holds, if it has one: nothing starts for a coordinator that may have given it up.
+    AwaitLease,
 }
 
 impl Step {
@@ -29,6 +31,7 @@ impl Step {
             Self::MakeDirectories => "making directories",
             Self::FetchBundle => "fetching the release bundle",
             Self::MakeCgroup => "setting limits",
+            Self::AwaitLease => "waiting for contact with the coordinator",
         }
     }
 
@@ -37,7 +40,8 @@ impl Step {
             Self::TakeUid => Some(Self::MakeDirectories),
             Self::MakeDirectories => Some(Self::FetchBundle),
             Self::FetchBundle => Some(Self::MakeCgroup),
-            Self::MakeCgroup => None,
+            Self::MakeCgroup => Some(Self::AwaitLease),
+            Self::AwaitLease => None,
         }
     }
 }
@@ -451,7 +455,9 @@ mod tests {
 
     fn prepared() -> Life {
         let mut life = Life::new();
-        for step in [Step::TakeUid, Step::MakeDirectories, Step::FetchBundle, Step::MakeCgroup] {
+        let steps =
+            [Step::TakeUid, Step::MakeDirectories, Step::FetchBundle, Step::MakeCgroup, Step::AwaitLease];
+        for step in steps {
             assert_eq!(life.deed(), Deed::Prepare(step));
             life.apply(Event::StepDone(step), 0);
         }

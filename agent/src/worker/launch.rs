@@ -125,7 +125,7 @@ impl Layout {
             cgroup_procs: group.map(WorkerGroup::procs_files).unwrap_or_default(),
             kill_cgroups: group.map(WorkerGroup::kill_directories).unwrap_or_default(),
             freeze_cgroup: group.and_then(WorkerGroup::freeze_directory),
-            lease: None,
+            lease: spec.lease().map(|_| dir.lease().path().to_owned()),
             oom_score_adj: Some(OOM_SCORE_ADJUSTMENT),
             nofile: Some(OPEN_FILES),
         })

@@ -3,6 +3,7 @@
 mod fetch;
 mod launch;
 mod outcome;
+mod removal;
 mod task;
 
-pub(crate) use task::{Command, WorkerTask};
+pub(crate) use task::{Command, Reins, WorkerTask};

@@ -3,9 +3,11 @@
 use super::fetch::fetch_bundle;
 use super::launch::Layout;
 use super::outcome::{now_unix_ms, outcome, unix_ms_at};
+use super::removal::remove;
 use crate::control::{Control, Incoming, Order, Report, listen};
 use crate::durable;
 use crate::host::Host;
+use crate::leases::{Standing, Tenancy};
 use crate::outbox::About;
 use crate::roster::RosterHandle;
 use crate::shipping::Shipping;
@@ -25,6 +27,7 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Pause before something is tried again that only the host's state can prevent: a full disk, a busy directory.
 const RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +47,12 @@ pub(crate) enum Command {
     Tell(Order),
 }
 
+/// How a worker's task is led.
+pub(crate) struct Reins {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) standing: Standing,
+}
+
 /// One worker. Dropping the future of [`WorkerTask::run`] leaves the worker running, to be adopted.
 pub(crate) struct WorkerTask {
     host: Arc<Host>,
@@ -54,11 +63,14 @@ pub(crate) struct WorkerTask {
     /// Initial credentials, until the endpoint has them.
     credentials: Option<Credentials>,
     commands: mpsc::Receiver<Command>,
+    standing: Standing,
     roster: RosterHandle,
     control: Option<Control>,
     /// Since the worker was attached to.
     layout: Option<Arc<Layout>>,
-    keeper: Option<KeeperHandle>,
+    keeper: Option<Arc<KeeperHandle>>,
+    /// Keeps its lease current while it runs.
+    renewal: Option<AbortOnDropHandle<()>>,
     shipping: Option<Shipping>,
 }
 
@@ -70,7 +82,7 @@ impl WorkerTask {
         dir: WorkerDir,
         state: State,
         credentials: Option<Credentials>,
-        commands: mpsc::Receiver<Command>,
+        reins: Reins,
         roster: RosterHandle,
     ) -> Self {
         let about =
@@ -83,11 +95,13 @@ impl WorkerTask {
             dir,
             state,
             credentials,
-            commands,
+            commands: reins.commands,
+            standing: reins.standing,
             roster,
             control: None,
             layout: None,
             keeper: None,
+            renewal: None,
             shipping: None,
         }
     }
@@ -166,6 +180,7 @@ impl WorkerTask {
             Step::MakeDirectories => self.make_directories().await,
             Step::FetchBundle => return self.fetch_bundle().await,
             Step::MakeCgroup => self.make_cgroup().await,
+            Step::AwaitLease => return self.await_lease().await,
         };
         // Between two steps a stop may have arrived.
         while let Ok(command) = self.commands.try_recv() {
@@ -231,6 +246,34 @@ impl WorkerTask {
         }
     }
 
+    /// Waits until its lease holds, unless the worker is stopped meanwhile.
+    async fn await_lease(&mut self) {
+        let Some(lease) = self.spec.lease() else {
+            return self.tell(Event::StepDone(Step::AwaitLease)).await;
+        };
+        let (contacts, standing) = (self.host.contacts.clone(), self.standing.clone());
+        let mut may_start = std::pin::pin!(contacts.may_start(lease, &standing));
+        loop {
+            tokio::select! {
+                () = &mut may_start => return self.tell(Event::StepDone(Step::AwaitLease)).await,
+                command = self.commands.recv() => {
+                    self.obey_or_wait(command).await;
+                    if self.state.life.deed() != Deed::Prepare(Step::AwaitLease) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes hold of a keeper, and keeps the lease current by which it holds the worker.
+    fn hold(&mut self, keeper: KeeperHandle) {
+        let keeper = Arc::new(keeper);
+        self.renewal = Tenancy::of(&self.host.contacts, &self.spec, &self.dir, &self.standing)
+            .map(|tenancy| tenancy.keep(keeper.clone()));
+        self.keeper = Some(keeper);
+    }
+
     /// Starts the keeper, which is not repeated whatever comes of it.
     async fn launch(&mut self) {
         self.host.archives.note_start();
@@ -238,7 +281,10 @@ impl WorkerTask {
             Ok(layout) => {
                 let group = self.group();
                 let plan = layout.plan(&self.host, &self.spec, &self.dir, group.as_ref(), self.state.uid);
-                plan.map_err(|error| error_chain(&error))
+                match (plan, Tenancy::of(&self.host.contacts, &self.spec, &self.dir, &self.standing)) {
+                    (Ok(plan), Some(tenancy)) => blocking(move || tenancy.begin()).await.map(|()| plan),
+                    (plan, _) => plan.map_err(|error| error_chain(&error)),
+                }
             }
             Err(reason) => Err(reason),
         };
@@ -261,7 +307,7 @@ impl WorkerTask {
         };
         match spawned {
             Ok(Spawned::Running(keeper)) => {
-                self.keeper = Some(keeper);
+                self.hold(keeper);
                 self.tell(Event::Launched { at_unix_ms: now_unix_ms() }).await;
             }
             Ok(Spawned::Ended(exit)) => self.ended(outcome(exit)).await,
@@ -296,7 +342,7 @@ impl WorkerTask {
             hearth_processes::Adoption::Running(keeper) => {
                 let since_unix_ms = unix_ms_at(keeper.started_at_boottime());
                 tracing::info!(worker_id = %self.spec.worker_id, pid = keeper.worker_pid(), "worker adopted");
-                self.keeper = Some(keeper);
+                self.hold(keeper);
                 Adoption::Alive { since_unix_ms }
             }
             hearth_processes::Adoption::Exited(exit) => Adoption::Exited(outcome(exit)),
@@ -393,6 +439,7 @@ impl WorkerTask {
     }
 
     async fn ended(&mut self, outcome: Outcome) {
+        self.renewal = None;
         self.hear_last_words().await;
         self.tell(Event::Exited(outcome)).await;
     }
@@ -437,24 +484,7 @@ impl WorkerTask {
         self.shipping = None;
         self.host.credentials.remove(&self.spec.worker_id);
         self.roster.will_be_gone(&self.spec.worker_id).await;
-        loop {
-            let (host, worker) = (self.host.clone(), self.spec.worker_id.clone());
-            let removed = blocking(move || {
-                if let Some(group) = host.cgroups.open(worker.as_str())? {
-                    group.kill()?;
-                    group.remove()?;
-                }
-                host.dirs.remove(worker.as_str())?;
-                Ok::<_, RemoveError>(())
-            });
-            match removed.await {
-                Ok(()) => break,
-                Err(error) => {
-                    tracing::error!(worker_id = %self.spec.worker_id, error, "removing a worker failed");
-                    sleep(KILL_AGAIN).await;
-                }
-            }
-        }
+        remove(&self.host, &self.spec.worker_id).await;
         if let Some(uid) = self.state.uid {
             self.host.uids.release(uid);
         }
@@ -539,15 +569,6 @@ impl WorkerTask {
     }
 }
 
-/// Why a worker could not be removed.
-#[derive(Debug, thiserror::Error)]
-enum RemoveError {
-    #[error("removing its control group")]
-    Cgroup(#[from] hearth_cgroups::CgroupError),
-    #[error("removing its directory")]
-    Directory(#[from] hearth_processes::WorkerDirError),
-}
-
 /// The next report; never ready without a channel, `None` when the channel is finished. Cancel safe.
 async fn next_report(control: &mut Option<Control>) -> Option<Incoming> {
     match control {
@@ -564,7 +585,7 @@ async fn until(deadline: Option<Instant>) {
 }
 
 /// Runs a blocking call off the runtime; errors become text with their causes.
-async fn blocking<T: Send + 'static, E: std::error::Error + Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static, E: std::error::Error + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, String> {
     match tokio::task::spawn_blocking(work).await {

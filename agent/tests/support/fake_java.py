@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Stands in for a worker's JVM: speaks the control protocol and does what the job's first argument says."""
-import json, os, select, socket, sys, time, urllib.request, uuid
+import json, os, select, socket, sys, threading, time, urllib.request, uuid
 
 if "org.apache.spark.hearth.ArchiveTraining" in sys.argv:
     os.mkdir(sys.argv[-1])
@@ -113,6 +113,16 @@ if args[0] == "exit":
                                                "total_mib": 896}])
     channel.write({"type": "progress", "executors": 0})
     channel.finish(int(args[1]), "java.lang.Boom")
+if args[0] == "tick":
+    # Says when it runs, in seconds since boot, until it is told otherwise or finds the file `end`.
+    def tick():
+        while True:
+            if os.path.exists("end"):
+                os._exit(7)
+            with open("/proc/uptime") as uptime:
+                print("tick", uptime.read().split()[0], flush=True)
+            time.sleep(0.02)
+    threading.Thread(target=tick, daemon=True).start()
 if os.fork() == 0:
     # A child that would outlive its parent, as a Python worker might.
     os.setsid()

@@ -1,5 +1,7 @@
 //! A coordinator in the test's process and an agent as its child, over real mutual TLS.
 
+#![allow(dead_code, reason = "no test needs all of it")]
+
 use hearth_mtls::{
     Admission, Authority, LiveCredential, MtlsListener, PeerName, Terms, agents_server_config,
 };
@@ -9,6 +11,7 @@ use sha2::{Digest, Sha256};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
@@ -44,6 +47,8 @@ struct Service {
     stream: Arc<Mutex<Option<Orders>>>,
     bundle: Arc<Vec<u8>>,
     epoch: Arc<Mutex<u64>>,
+    /// Whether heartbeats are answered.
+    answers: Arc<AtomicBool>,
 }
 
 fn credentials() -> v1::Credentials {
@@ -81,9 +86,13 @@ impl Agents for Service {
         orders.send(Ok(welcome)).await.unwrap();
         *self.stream.lock().unwrap() = Some(orders.clone());
         let (mut messages, heard) = (request.into_inner(), self.heard.clone());
+        let answers_beats = self.answers.clone();
         tokio::spawn(async move {
             while let Ok(Some(message)) = messages.message().await {
                 if let Some(from_agent::Message::Heartbeat(beat)) = &message.message {
+                    if !answers_beats.load(Ordering::SeqCst) {
+                        continue;
+                    }
                     let answer = v1::HeartbeatAnswer {
                         sequence: beat.sequence,
                         sent_boottime_ns: beat.sent_boottime_ns,
@@ -146,10 +155,22 @@ impl Coordinator {
             stream: Arc::default(),
             bundle: Arc::new(bundle),
             epoch: Arc::new(Mutex::new(5)),
+            answers: Arc::new(AtomicBool::new(true)),
         };
         let server = AgentsServer::new(service.clone());
         tokio::spawn(tonic::transport::Server::builder().add_service(server).serve_with_incoming(incoming));
         Self { address, heard, service }
+    }
+
+    /// Answers heartbeats, or leaves them unanswered.
+    pub(crate) fn answer(&self, answers: bool) {
+        self.service.answers.store(answers, Ordering::SeqCst);
+    }
+
+    /// Says that it has judged what the agent reported.
+    pub(crate) async fn settle(&self, current_drivers: &[&str]) {
+        let current_drivers = current_drivers.iter().map(|id| (*id).to_owned()).collect();
+        self.order(to_agent::Message::Settled(v1::Settled { current_drivers })).await;
     }
 
     /// Gives an order on the open stream.
@@ -260,11 +281,16 @@ impl World {
         }
     }
 
+    /// Sends the agent a signal by name.
+    pub(crate) fn signal_agent(&self, signal: &str) {
+        let pid = self.agent.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap().success());
+    }
+
     /// Stops the agent in an orderly way.
     pub(crate) fn stop_agent(&mut self) {
+        self.signal_agent("TERM");
         let mut agent = self.agent.take().unwrap();
-        let pid = agent.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         assert!(agent.wait().unwrap().success());
     }
 
@@ -338,6 +364,16 @@ impl World {
             }
         };
         timeout(PATIENCE, said).await.expect("logged in time");
+    }
+
+    /// Waits until something holds.
+    pub(crate) async fn until(&self, what: &str, mut holds: impl FnMut(&Self) -> bool) {
+        let held = async {
+            while !holds(self) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, held).await.is_ok(), "{what}");
     }
 
     /// What a worker has written to standard output so far.
