@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What a client needs to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Connection {
     /// Scheme, host and port, without a slash at the end.
     pub endpoint: String,
@@ -102,8 +102,10 @@ mod tests {
 
     #[test]
     fn the_env_file_is_read_as_a_shell_reads_it() {
-        let settings = parse_env_file("# keys\nexport A=1\nB='two words'\n\nC=\"x=y\"\nnonsense\n");
-        let expected = [("A", "1"), ("B", "two words"), ("C", "x=y")];
+        let settings = parse_env_file(
+            "# keys\nexport A=1\nB='two words'\n\nC=\"x=y\"\nnonsense\nD='/it'\\''s/ca.pem'\n",
+        );
+        let expected = [("A", "1"), ("B", "two words"), ("C", "x=y"), ("D", "/it's/ca.pem")];
         assert_eq!(settings, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 

@@ -295,6 +295,26 @@ mod tests {
     }
 
     #[test]
+    fn a_ca_bundle_counts_for_https_and_must_hold_certificates() {
+        let dir = tempfile::tempdir().unwrap();
+        let (empty, good) = (dir.path().join("empty.pem"), dir.path().join("good.pem"));
+        std::fs::write(&empty, "nothing of the kind\n").unwrap();
+        let authority = hearth_mtls::Authority::create("home", SystemTime::now()).unwrap();
+        std::fs::write(&good, authority.certificate_pem()).unwrap();
+        let trusted_by = |endpoint: &str, file: &std::path::Path| {
+            trusted(&Connection {
+                endpoint: endpoint.to_owned(),
+                ca_bundle: Some(file.to_owned()),
+                ..Connection::default()
+            })
+        };
+        assert!(trusted_by("http://h:1", &empty).unwrap().is_none());
+        assert_eq!(trusted_by("https://h:1", &good).unwrap().unwrap().len(), 1);
+        assert!(matches!(trusted_by("https://h:1", &empty), Err(CliError::Usage(_))));
+        assert!(matches!(trusted_by("https://h:1", &dir.path().join("none")), Err(CliError::File { .. })));
+    }
+
+    #[test]
     fn only_this_machine_is_reached_without_a_proxy() {
         for (endpoint, here) in [
             ("http://127.0.0.1:8420", true),

@@ -33,3 +33,19 @@ fn shell_word(path: &Path) -> String {
     let is_plain = path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/._-+:@%,=".contains(&byte));
     if is_plain { path.into_owned() } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_stays_one_word_for_a_shell() {
+        for (path, word) in [
+            ("/srv/hearth-1/ca.pem", "/srv/hearth-1/ca.pem"),
+            ("/my data/ca.pem", "'/my data/ca.pem'"),
+            ("/it's/$HOME/ca.pem", r"'/it'\''s/$HOME/ca.pem'"),
+        ] {
+            assert_eq!(shell_word(Path::new(path)), word);
+        }
+    }
+}
