@@ -172,7 +172,7 @@ mod tests {
     use std::time::SystemTime;
 
     use hearth_mtls::{
-        Admission, Authority, EndpointDialer, LiveCredential, MtlsListener, PeerName, Terms,
+        Admission, Authority, EndpointDialer, LiveCredential, MtlsListener, MtlsStream, PeerName, Terms,
         endpoint_server_config,
     };
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -201,6 +201,11 @@ mod tests {
         let issued = authority.issue(&PeerName::Coordinator, &[], Terms::from_now()).unwrap();
         let config = endpoint_server_config(LiveCredential::new(&issued).unwrap(), None).unwrap();
         MtlsListener::new(listener, config, Admission::Anybody, "home").unwrap()
+    }
+
+    /// The next client; one that does not speak TLS is never admitted.
+    async fn admitted(server: &mut MtlsListener) -> MtlsStream {
+        tokio::time::timeout(Duration::from_secs(30), server.accept()).await.expect("a client within TLS")
     }
 
     /// An upstream within TLS whose agent trusts `authority`.
@@ -315,7 +320,7 @@ mod tests {
         let (forwarder, upstream) = forwarder_to(dead_address().await).await;
         upstream.send(tls(address, &authority)).unwrap();
         let mut client = TcpStream::connect(forwarder.local_addr()).await.unwrap();
-        let mut served = server.accept().await;
+        let mut served = admitted(&mut server).await;
         exchange(&mut client, &mut served).await;
         // The client's end passes as an end, and what is answered after it arrives whole.
         client.shutdown().await.unwrap();
@@ -351,7 +356,7 @@ mod tests {
         // The client is held meanwhile, and served once the right one answers.
         let mut server = tls_endpoint(&ours, own);
         upstream.send(tls(own_address, &ours)).unwrap();
-        let mut served = server.accept().await;
+        let mut served = admitted(&mut server).await;
         let mut secret = [0; 6];
         served.read_exact(&mut secret).await.unwrap();
         assert_eq!(&secret, b"secret");
