@@ -1,6 +1,7 @@
 """The endpoint within TLS, under a certificate of hearth's own authority, to clients as they come."""
 
 import io
+import json
 import os
 import re
 import socket
@@ -43,6 +44,10 @@ def store(secure):
 
 def content(size):
     return (os.urandom(64 * 1024) * (size // (64 * 1024) + 1))[:size]
+
+
+def policy(statement):
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
 @pytest.mark.parametrize("size", [0, 1, 65_537, 9 * MIB])
@@ -112,6 +117,21 @@ def test_either_version_of_tls_is_spoken_under_each_of_the_hosts_names(secure, v
             with context.wrap_socket(plain, server_hostname=name) as wrapped:
                 wrapped.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
                 assert wrapped.recv(64).startswith(b"HTTP/1.1 200 ")
+
+
+def test_policies_see_that_a_request_came_within_tls(secure):
+    """A role that may do what comes within TLS, and nothing else."""
+    iam = client_of(secure, "iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
+    allowed = {"Effect": "Allow", "Action": "s3:*", "Resource": "*", "Condition": {"Bool": {"aws:SecureTransport": "true"}}}
+    role = iam.create_role(RoleName="within-tls", AssumeRolePolicyDocument=policy(trust))["Role"]["Arn"]
+    iam.put_role_policy(RoleName="within-tls", PolicyName="within-tls", PolicyDocument=policy(allowed))
+    session = client_of(secure, "sts").assume_role(RoleArn=role, RoleSessionName="tls")["Credentials"]
+    client = boto3.client(
+        "s3", endpoint_url=secure.endpoint, region_name="us-east-1", verify=secure.ca_bundle,
+        aws_access_key_id=session["AccessKeyId"], aws_secret_access_key=session["SecretAccessKey"],
+        aws_session_token=session["SessionToken"], config=Config(retries={"total_max_attempts": 1}, proxies={}))
+    assert client.list_objects_v2(Bucket=secure.settings()["HEARTH_BUCKET"])["ResponseMetadata"]["HTTPStatusCode"] == 200
 
 
 def test_plain_http_is_told_to_speak_tls(secure):
