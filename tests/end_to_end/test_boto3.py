@@ -43,6 +43,15 @@ def test_a_whole_life_cycle(jobs, emr):
     assert [run["id"] for run in runs] == [job]
     assert emr.list_job_runs(applicationId=application, states=["FAILED"])["jobRuns"] == []
 
+    # Tags of both, after the run ended too (guide:5735).
+    for arn, before in ((made["arn"], {"team": "forge"}), (emr.get_job_run(applicationId=application, jobRunId=job)["jobRun"]["arn"], {})):
+        emr.tag_resource(resourceArn=arn, tags={"cost": "7", "team": "anvil"})
+        emr.untag_resource(resourceArn=arn, tagKeys=["cost", "absent"])
+        assert emr.list_tags_for_resource(resourceArn=arn)["tags"] == before | {"team": "anvil"}
+        with pytest.raises(emr.exceptions.ValidationException):
+            emr.tag_resource(resourceArn=arn, tags={str(number): "" for number in range(50)})
+    assert emr.get_application(applicationId=application)["application"]["tags"] == {"team": "anvil"}
+
     with pytest.raises(emr.exceptions.ClientError):
         emr.delete_application(applicationId=application)
     emr.stop_application(applicationId=application)

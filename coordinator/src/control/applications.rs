@@ -1,7 +1,7 @@
 //! Applications: from the API's request to the core's value, and back to the API's document.
 
 use super::refusals::{in_service_words, no_application};
-use super::{Control, paging};
+use super::{Control, paging, tags};
 use hearth_api::emr::control_plane::{
     ApplicationFilter, Caller, ControlError, Listing, Page, TaggedResource,
 };
@@ -63,6 +63,7 @@ impl Control {
             });
         }
         self.check_release(&request.release_label)?;
+        tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
         check_configurations(request.runtime_configuration.as_deref().unwrap_or_default())?;
         let auto_start = request.auto_start_configuration.unwrap_or_default();
         let auto_stop = request.auto_stop_configuration.unwrap_or_default();
@@ -125,7 +126,9 @@ impl Control {
         &self,
         id: &ApplicationId,
     ) -> Result<wire::Application, ControlError> {
-        view(self.application_record(id).await?)
+        let mut application = view(self.application_record(id).await?)?;
+        self.lay_over_tags(TaggedResource::Application(id.clone()), &mut application.tags).await?;
+        Ok(application)
     }
 
     pub(super) async fn list_applications(
@@ -172,20 +175,6 @@ impl Control {
 
     pub(super) async fn done(&self, command: Command) -> Result<(), ControlError> {
         self.engine.ask(command).await.map(|_| ()).map_err(in_service_words)
-    }
-
-    pub(super) async fn edit_tags(
-        &self,
-        resource: &TaggedResource,
-        _edit: impl FnOnce(&mut BTreeMap<String, String>) + Send,
-    ) -> Result<(), ControlError> {
-        match resource {
-            TaggedResource::Application(id) => drop(self.show_application(id).await?),
-            TaggedResource::JobRun(application, id) => drop(self.show_job_run(application, id, None).await?),
-        }
-        Err(ControlError::Validation {
-            message: "Tags can only be given when a resource is created in this version.".to_owned(),
-        })
     }
 }
 

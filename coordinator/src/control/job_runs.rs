@@ -3,8 +3,8 @@
 use super::applications::unexpected_reply;
 use super::launching::{Basis, run_spec};
 use super::refusals::{in_service_words, no_job_run};
-use super::{Control, paging};
-use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing, Page};
+use super::{Control, paging, tags};
+use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing, Page, TaggedResource};
 use hearth_api::emr::wire;
 use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
 use hearth_coordinator_core::job_run::CancelCause;
@@ -12,6 +12,7 @@ use hearth_engine::{EngineError, fresh_job_run_id, now};
 use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
 use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ impl Control {
             return Err(super::refusals::no_application(&application_id));
         }
         self.check_role(&request.execution_role_arn)?;
+        tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
         check_session_policy(request.execution_iam_policy.as_ref())?;
         let token = ClientToken {
             scope: application_id.to_string(),
@@ -126,7 +128,10 @@ impl Control {
             let message = format!("Attempt {attempt} of job run {id} does not exist.");
             return Err(ControlError::NotFound { message });
         }
-        view(record, attempt)
+        let mut run = view(record, attempt)?;
+        let resource = TaggedResource::JobRun(application.clone(), id.clone());
+        self.lay_over_tags(resource, &mut run.tags).await?;
+        Ok(run)
     }
 
     pub(super) async fn list_job_runs(

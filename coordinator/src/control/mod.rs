@@ -5,6 +5,7 @@ mod job_runs;
 mod launching;
 mod paging;
 mod refusals;
+mod tags;
 
 use async_trait::async_trait;
 use hearth_api::emr::control_plane::{
@@ -152,12 +153,7 @@ impl ControlPlane for Control {
     }
 
     async fn tags(&self, resource: &TaggedResource) -> Result<BTreeMap<String, String>, ControlError> {
-        match resource {
-            TaggedResource::Application(id) => Ok(self.show_application(id).await?.tags.unwrap_or_default()),
-            TaggedResource::JobRun(application, id) => {
-                Ok(self.show_job_run(application, id, None).await?.tags.unwrap_or_default())
-            }
-        }
+        self.tags_of(resource).await
     }
 
     async fn tag(
@@ -166,7 +162,7 @@ impl ControlPlane for Control {
         resource: &TaggedResource,
         tags: BTreeMap<String, String>,
     ) -> Result<(), ControlError> {
-        self.edit_tags(resource, |all| all.extend(tags)).await
+        self.edit_tags(resource, |all| all.extend(tags.clone())).await
     }
 
     async fn untag(
