@@ -25,13 +25,13 @@ pub(crate) struct Submission {
     attempts: u32,
     role: String,
     log_uri: Option<String>,
-    session_policy: Option<String>,
+    session_policies: Option<Value>,
 }
 
 impl Submission {
     /// With so many executors surely wanted at first; its script's arguments are `executors` and their number.
     pub(crate) fn of_executors(executors: u32) -> Self {
-        Self { executors, attempts: 1, role: ROLE.to_owned(), log_uri: None, session_policy: None }
+        Self { executors, attempts: 1, role: ROLE.to_owned(), log_uri: None, session_policies: None }
     }
 
     pub(crate) fn attempts(self, attempts: u32) -> Self {
@@ -46,8 +46,9 @@ impl Submission {
         Self { log_uri: Some(uri.to_owned()), ..self }
     }
 
-    pub(crate) fn session_policy(self, policy: &str) -> Self {
-        Self { session_policy: Some(policy.to_owned()), ..self }
+    /// With this `executionIamPolicy`.
+    pub(crate) fn session_policies(self, policies: Value) -> Self {
+        Self { session_policies: Some(policies), ..self }
     }
 
     fn body(&self) -> Value {
@@ -74,8 +75,8 @@ impl Submission {
             }},
             "retryPolicy": {"maxAttempts": self.attempts},
         });
-        if let Some(policy) = &self.session_policy {
-            body["executionIamPolicy"] = json!({"policy": policy});
+        if let Some(policies) = &self.session_policies {
+            body["executionIamPolicy"] = policies.clone();
         }
         if let Some(uri) = &self.log_uri {
             body["configurationOverrides"] =

@@ -148,19 +148,42 @@ async fn a_job_run_whose_role_is_gone_fails_and_its_host_stays_in_contact() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_policy_narrows_the_role_or_is_refused_at_once() {
+async fn session_policies_narrow_the_role_or_are_refused_at_once() {
     let cluster = Cluster::start().await;
     let host = Host::enrol(&cluster, room_for(1)).await;
     let stream = host.attach(&cluster, vec![]).await;
     let policy = json!({"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::hearth/allowed/*"},
     ]});
-    let job = cluster.submit(&Submission::of_executors(0).session_policy(&policy.to_string())).await;
-    let narrow = driver_client(&cluster, &stream, &job, 1).await;
-    assert_eq!(narrow.put_object("hearth/allowed/x", "fine").await.status, 200);
-    assert_eq!(narrow.put_object("hearth/elsewhere/x", "not fine").await.status, 403);
+    let policy = policy.to_string();
+    let created = [
+        ("Action", "CreatePolicy"),
+        ("Version", "2010-05-08"),
+        ("PolicyName", "narrow"),
+        ("PolicyDocument", policy.as_str()),
+    ];
+    let created = cluster.administrator().query("iam", &created).await;
+    assert_eq!(created.status, 200, "{created:?}");
+    let arn = "arn:aws:iam::000000000000:policy/narrow";
+    for policies in [json!({"policy": policy}), json!({"policyArns": [arn]})] {
+        let job = cluster.submit(&Submission::of_executors(0).session_policies(policies)).await;
+        let narrow = driver_client(&cluster, &stream, &job, 1).await;
+        assert_eq!(narrow.put_object("hearth/allowed/x", "fine").await.status, 200);
+        assert_eq!(narrow.put_object("hearth/elsewhere/x", "not fine").await.status, 403);
+        let driver = stream.driver(&job).await;
+        stream.say(driver.exits(0)).await;
+        cluster.end_of(&job).await;
+    }
     let application = cluster.application(json!({})).await;
-    let unreadable = Submission::of_executors(0).session_policy("{\"Statement\": 7}");
-    let refused = cluster.try_submit(&application, &unreadable).await;
-    assert!(refused.status == 400 && refused.body.contains("executionIamPolicy.policy"), "{refused:?}");
+    let long = format!("{policy}{}", " ".repeat(2049 - policy.len()));
+    for (policies, named) in [
+        (json!({"policy": "{\"Statement\": 7}"}), "executionIamPolicy.policy cannot be read"),
+        (json!({"policy": long}), "1 validation error detected"),
+        (json!({"policyArns": ["arn:aws:iam::aws:policy/Nowhere"]}), "arn:aws:iam::aws:policy/Nowhere"),
+        (json!({"policyArns": vec![arn; 11]}), "length less than or equal to 10"),
+    ] {
+        let refused =
+            cluster.try_submit(&application, &Submission::of_executors(0).session_policies(policies)).await;
+        assert!(refused.status == 400 && refused.body.contains(named), "{refused:?}");
+    }
 }

@@ -39,6 +39,9 @@ pub struct RunSpec {
     pub role_arn: String,
     /// Session policies narrowing the role, as JSON documents.
     pub session_policies: Vec<String>,
+    /// ARNs of managed policies narrowing the role; what they say is read at each use.
+    #[serde(default)]
+    pub session_policy_arns: Vec<String>,
     /// Release the job runs on.
     pub release: ReleaseLabel,
     /// Architecture of its workers.

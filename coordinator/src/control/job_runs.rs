@@ -34,7 +34,7 @@ impl Control {
         }
         self.check_role(&request.execution_role_arn)?;
         tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
-        check_session_policy(request.execution_iam_policy.as_ref())?;
+        self.check_session_policies(request.execution_iam_policy.as_ref())?;
         let token = ClientToken {
             scope: application_id.to_string(),
             token: request.client_token.clone(),
@@ -55,6 +55,28 @@ impl Control {
             }),
             Reply::Done | Reply::Application(_) => Err(unexpected_reply()),
         }
+    }
+
+    /// A policy that cannot be read would fail the job when it is to be started, and one that does not exist would leave
+    /// it no rights at all.
+    fn check_session_policies(
+        &self,
+        policies: Option<&wire::JobRunExecutionIamPolicy>,
+    ) -> Result<(), ControlError> {
+        let Some(policies) = policies else { return Ok(()) };
+        let invalid = |message| ControlError::Validation { message };
+        if let Some(text) = &policies.policy {
+            IdentityPolicy::parse(text.clone())
+                .map_err(|error| invalid(format!("executionIamPolicy.policy cannot be read: {error}")))?;
+        }
+        for arn in policies.policy_arns.iter().flatten() {
+            self.identity.managed_policy(arn).map_err(|_| {
+                invalid(format!(
+                    "executionIamPolicy.policyArns names {arn}, which is no managed policy here."
+                ))
+            })?;
+        }
+        Ok(())
     }
 
     /// A role that cannot be assumed would fail the job minutes later.
@@ -204,21 +226,6 @@ impl Control {
         }
         Ok(wire::CancelJobRunResponse { application_id: application.clone(), job_run_id: id.clone() })
     }
-}
-
-/// A policy that cannot be read would fail the job when it is to be started; one that is not applied would leave it
-/// more rights than were asked for.
-fn check_session_policy(policy: Option<&wire::JobRunExecutionIamPolicy>) -> Result<(), ControlError> {
-    let Some(policy) = policy else { return Ok(()) };
-    if policy.policy_arns.as_ref().is_some_and(|arns| !arns.is_empty()) {
-        let message =
-            "executionIamPolicy.policyArns is not supported by this version; use policy.".to_owned();
-        return Err(ControlError::Validation { message });
-    }
-    let parsed = policy.policy.as_ref().map(|text| IdentityPolicy::parse(text.clone())).transpose();
-    parsed.map(drop).map_err(|error| ControlError::Validation {
-        message: format!("executionIamPolicy.policy cannot be read: {error}"),
-    })
 }
 
 /// Characters that `stateDetails` may have (service model: `String256`).

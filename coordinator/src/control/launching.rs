@@ -121,6 +121,11 @@ pub(super) fn run_spec(
             .iter()
             .filter_map(|policy| policy.policy.clone())
             .collect(),
+        session_policy_arns: request
+            .execution_iam_policy
+            .as_ref()
+            .and_then(|policy| policy.policy_arns.clone())
+            .unwrap_or_default(),
         release: basis.release.clone(),
         architecture: basis.application.architecture.unwrap_or_default(),
         executor_disk_gib: launch.executor.worker.disk_gib,

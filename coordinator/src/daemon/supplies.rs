@@ -52,7 +52,8 @@ impl Supplies for DaemonSupplies {
         let request = SessionRequest {
             role: role.name,
             session_name: format!("{}", worker.run),
-            policies: session_policies(&spec.session_policies).map_err(impossible)?,
+            policies: session_policies(&spec.session_policies, &spec.session_policy_arns)
+                .map_err(impossible)?,
             ttl: CREDENTIALS_LIFE,
             job: Some(JobClaim {
                 job_run_id: worker.run.clone(),
@@ -78,7 +79,7 @@ impl Supplies for DaemonSupplies {
         let request = SessionRequest {
             role: MANAGED_LOGS_ROLE.to_owned(),
             session_name: run.to_string(),
-            policies: session_policies(&[policy.to_string()]).map_err(failed(doing))?,
+            policies: session_policies(&[policy.to_string()], &[]).map_err(failed(doing))?,
             ttl: CREDENTIALS_LIFE,
             job: None,
         };
@@ -112,12 +113,15 @@ impl DaemonSupplies {
     }
 }
 
-fn session_policies(texts: &[String]) -> Result<SessionPolicies, Box<dyn std::error::Error + Send + Sync>> {
+fn session_policies(
+    texts: &[String],
+    arns: &[String],
+) -> Result<SessionPolicies, Box<dyn std::error::Error + Send + Sync>> {
     let inline = match texts {
         [] => None,
         [text, ..] => Some(IdentityPolicy::parse(text.clone())?),
     };
-    Ok(SessionPolicies { inline, arns: Vec::new() })
+    Ok(SessionPolicies { inline, arns: arns.to_vec() })
 }
 
 fn as_supplied(issued: TemporaryCredentials, role_arn: String) -> WorkerCredentials {

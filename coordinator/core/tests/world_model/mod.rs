@@ -86,6 +86,7 @@ pub(crate) fn spec(driver: u64, executors: u32, executor: u64, max_attempts: u32
     RunSpec {
         role_arn: "arn:aws:iam::000000000000:role/job".to_owned(),
         session_policies: Vec::new(),
+        session_policy_arns: Vec::new(),
         release: release_label(),
         architecture: Architecture::X86_64,
         driver: ProcessSpec { size: size(driver), heap_mib: 1024, ..ProcessSpec::default() },
