@@ -33,6 +33,12 @@ tier_format() {
 
 tier_lint() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
+  # Not installed for the purpose: it takes minutes to compile, and dependencies seldom change.
+  if command -v cargo-deny >/dev/null; then
+    cargo deny --locked check bans licenses sources
+  else
+    say 'tests: dependencies are not checked: cargo-deny is not here (cargo install cargo-deny --locked)'
+  fi
 }
 
 tier_rust() {
