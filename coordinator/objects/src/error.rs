@@ -32,20 +32,9 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
-    /// The index failed SQLite's own check.
-    #[error("the object index is damaged: {finding}")]
-    Damaged {
-        /// The first finding.
-        finding: String,
-    },
-    /// The index was written by a newer hearth.
-    #[error("the object index has schema {found}, this program knows up to {known}")]
-    SchemaTooNew {
-        /// The schema version found.
-        found: i64,
-        /// The newest version this program knows.
-        known: i64,
-    },
+    /// The index cannot be used as it is.
+    #[error(transparent)]
+    Refused(#[from] hearth_sqlite::Refused),
 }
 
 /// Why an operation on the store failed.

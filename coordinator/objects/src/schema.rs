@@ -1,12 +1,9 @@
 //! Opens the index database: integrity check, migrations, one writing connection and a pool of readers.
 
 use std::path::Path;
-use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
-    SqliteSynchronous,
-};
+use hearth_sqlite::{Schema, schema_version};
+use sqlx::sqlite::{SqliteConnection, SqlitePool, SqlitePoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::error::OpenError;
@@ -20,14 +17,9 @@ const READERS: u32 = 4;
 /// Opens the index, creating or migrating it.
 pub(crate) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), OpenError> {
     let failed = |source| OpenError::Index { path: path.to_owned(), source };
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(10));
+    hearth_sqlite::examine(path, &schema()).await?;
+    let options = hearth_sqlite::options(path);
     let mut writer = options.clone().create_if_missing(true).connect().await.map_err(failed)?;
-    check(&mut writer, path).await?;
     migrate(&mut writer, path).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
@@ -37,23 +29,19 @@ pub(crate) async fn open(path: &Path) -> Result<(SqliteConnection, SqlitePool), 
     Ok((writer, readers))
 }
 
-async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let finding: String = sqlx::query_scalar("PRAGMA quick_check(1)")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|source| OpenError::Index { path: path.to_owned(), source })?;
-    if finding == "ok" { Ok(()) } else { Err(OpenError::Damaged { finding }) }
+/// What the index database must be.
+pub(crate) fn schema() -> Schema {
+    Schema {
+        what: "the object index",
+        tables: &["buckets", "contents", "segments", "objects"],
+        version: i64::try_from(MIGRATIONS.len()).expect("a handful of migrations"),
+    }
 }
 
 async fn migrate(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
     let failed = |source| OpenError::Index { path: path.to_owned(), source };
-    let found: i64 =
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await.map_err(failed)?;
-    let known = MIGRATIONS.len() as i64;
-    if found > known {
-        return Err(OpenError::SchemaTooNew { found, known });
-    }
-    for (migration, version) in MIGRATIONS.iter().zip(1_i64..).skip(found as usize) {
+    let found = schema_version(&mut *connection).await.map_err(failed)?;
+    for (migration, version) in MIGRATIONS.iter().zip(1_i64..).skip(usize::try_from(found).unwrap_or(0)) {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
         sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
         // A pragma takes no bound parameters; the version is our own constant count.

@@ -301,3 +301,40 @@ async fn pages_of_uploads_add_up() {
     assert_eq!(list(None).await, ["a/1", "a/1", "a/2", "b", "c/1"]);
     assert_eq!(list(Some("/")).await, ["a/", "b", "c/"]);
 }
+
+#[tokio::test]
+async fn a_damaged_index_is_refused_and_left_with_its_blobs() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path()).await;
+    for n in 0..400 {
+        put(&store, &format!("key-{n}"), b"").await;
+    }
+    put(&store, "k", b"kept").await;
+    drop(store);
+    let index = dir.path().join("objects.db");
+    drop(reopened(dir.path()).await);
+    empty_log(&index).await;
+    let sound = std::fs::read(&index).expect("index");
+    let cut = sound[..sound.len() / 2].to_vec();
+    for (bytes, essence) in [(cut, "objects.db is damaged"), (Vec::new(), "it is empty")] {
+        std::fs::write(&index, &bytes).expect("damage");
+        let error = ObjectStore::open(dir.path()).await.expect_err("damaged");
+        assert!(matches!(error, OpenError::Refused(_)), "{error:?}");
+        assert!(error.to_string().contains(essence), "{error}");
+        assert!(std::fs::read(&index).expect("index") == bytes, "the index was touched");
+        assert_eq!(blob_files(dir.path()), 1, "blobs of a damaged index stay");
+    }
+    std::fs::write(&index, &sound).expect("mended");
+    assert_eq!(read(&reopened(dir.path()).await, "k").await, b"kept"[..]);
+}
+
+/// Moves all that is in the log into the file.
+async fn empty_log(index: &Path) {
+    use sqlx::Connection as _;
+    let options = hearth_sqlite::options(index);
+    let mut connection = sqlx::SqliteConnection::connect_with(&options).await.expect("connected");
+    sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.expect("emptied");
+    connection.close().await.expect("closed");
+    let left = std::fs::metadata(index.with_extension("db-wal")).map_or(0, |log| log.len());
+    assert_eq!(left, 0, "bytes in the log");
+}

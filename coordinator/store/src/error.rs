@@ -1,11 +1,15 @@
 //! What can go wrong with the store.
 
+use hearth_sqlite::Refused;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A failure of the store. The caller's change is not durable unless said otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// The file cannot be used as it is.
+    #[error(transparent)]
+    Refused(#[from] Refused),
     /// The file cannot be opened.
     #[error("opening the database {file}")]
     Open {
@@ -14,28 +18,6 @@ pub enum StoreError {
         /// Why.
         #[source]
         source: sqlx::Error,
-    },
-    /// The file is damaged.
-    #[error(
-        "the database {file} is damaged ({finding}); nothing was changed. Restore a backup, or move the file away to start empty"
-    )]
-    Damaged {
-        /// Which.
-        file: PathBuf,
-        /// What the check found first.
-        finding: String,
-    },
-    /// The file was written by a newer version.
-    #[error(
-        "the database {file} has schema version {found}, this program knows up to {known}; use the newer program"
-    )]
-    Newer {
-        /// Which.
-        file: PathBuf,
-        /// Its version.
-        found: i64,
-        /// Ours.
-        known: i64,
     },
     /// A statement failed.
     #[error("{doing}")]

@@ -1,8 +1,8 @@
 //! The tables, as a list of steps that only ever grows.
 
 use crate::StoreError;
-use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
-use std::path::Path;
+use hearth_sqlite::{Schema, schema_version};
+use sqlx::{Connection, SqlitePool};
 
 /// Each step brings the schema from its index to its index + 1.
 const STEPS: &[&str] = &[r"
@@ -36,36 +36,20 @@ CREATE TABLE events (
 ) STRICT;
 "];
 
-fn known_version() -> i64 {
-    i64::try_from(STEPS.len()).expect("a handful of steps")
-}
-
-/// Refuses a damaged or newer file through a connection that cannot write, so that the file stays as it is.
-pub(crate) async fn check(connection: &mut SqliteConnection, file: &Path) -> Result<(), StoreError> {
-    let damaged = |finding: String| StoreError::Damaged { file: file.to_owned(), finding };
-    // Before the contents: a newer program's pages need not look sound to us.
-    let found = version(&mut *connection).await.map_err(|e| damaged(e.to_string()))?;
-    let known = known_version();
-    if found > known {
-        return Err(StoreError::Newer { file: file.to_owned(), found, known });
+/// What the state database must be.
+pub(crate) fn schema() -> Schema {
+    Schema {
+        what: "the coordinator's state",
+        tables: &["meta", "applications", "job_runs", "workers"],
+        version: i64::try_from(STEPS.len()).expect("a handful of steps"),
     }
-    let finding: String = sqlx::query("PRAGMA quick_check(1)")
-        .fetch_one(connection)
-        .await
-        .and_then(|row| row.try_get(0))
-        .map_err(|e| damaged(e.to_string()))?;
-    if finding == "ok" { Ok(()) } else { Err(damaged(finding)) }
-}
-
-async fn version(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error> {
-    sqlx::query("PRAGMA user_version").fetch_one(connection).await?.try_get(0)
 }
 
 /// Brings the schema up to date, each step in a transaction with its version.
 pub(crate) async fn migrate(pool: &SqlitePool) -> Result<(), StoreError> {
     let reading = "reading the schema version";
     let mut connection = pool.acquire().await.map_err(StoreError::sql(reading))?;
-    let found = version(&mut connection).await.map_err(StoreError::sql(reading))?;
+    let found = schema_version(&mut connection).await.map_err(StoreError::sql(reading))?;
     for (version, step) in (1_i64..).zip(STEPS).skip(usize::try_from(found).unwrap_or(0)) {
         let migrating = "bringing the schema up to date";
         let mut transaction = connection.begin().await.map_err(StoreError::sql(migrating))?;

@@ -35,7 +35,7 @@ async fn kept() -> Kept {
 
 /// A connection past the store, as an administrator or a failing disk would meddle.
 async fn meddle(file: &Path, sql: &'static str) {
-    let options = SqliteConnectOptions::new().filename(file);
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
     let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
     sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();
@@ -258,33 +258,30 @@ async fn closed_file(dir: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_refused_with_advice_and_left_as_it_is() {
+async fn a_damaged_foreign_or_newer_file_is_refused_and_left_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let file = closed_file(dir.path()).await;
     let sound = std::fs::read(&file).unwrap();
-    let text = b"this is no database at all".repeat(100);
+    meddle(&file, "PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").await;
+    let newer = std::fs::read(&file).unwrap();
+    let foreign = dir.path().join("foreign");
+    meddle(&foreign, "CREATE TABLE notes (text TEXT);").await;
     let mut torn = sound.clone();
     torn[4096..].fill(0x5a);
     let cut = sound[..sound.len() / 2].to_vec();
-    for (what, bytes) in [("text", text), ("torn", torn), ("cut", cut)] {
+    for (what, bytes, essence) in [
+        ("torn", torn, "is damaged"),
+        ("cut", cut, "is damaged"),
+        ("foreign", std::fs::read(&foreign).unwrap(), "is not the coordinator's state"),
+        ("newer", newer, "has schema version 99"),
+    ] {
         let file = dir.path().join(what);
         std::fs::write(&file, &bytes).unwrap();
         let error = Store::open(&file).await.expect_err(what);
-        assert!(matches!(error, StoreError::Damaged { .. }), "{what}: {error:?}");
-        assert!(error.to_string().contains("Restore a backup"), "{what}: {error}");
+        assert!(matches!(error, StoreError::Refused(_)), "{what}: {error:?}");
+        assert!(error.to_string().contains(essence), "{what}: {error}");
         assert!(std::fs::read(&file).unwrap() == bytes, "{what} was touched");
     }
-}
-
-#[tokio::test]
-async fn a_newer_file_is_refused_and_left_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let file = closed_file(dir.path()).await;
-    meddle(&file, "PRAGMA user_version = 99; PRAGMA wal_checkpoint(TRUNCATE);").await;
-    let before = std::fs::read(&file).unwrap();
-    let error = Store::open(&file).await.expect_err("newer");
-    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error:?}");
-    assert!(std::fs::read(&file).unwrap() == before, "it was touched");
 }
 
 #[tokio::test]
