@@ -72,15 +72,52 @@ pub(crate) fn has_other_host(world: &World, run: &JobRun, agent: &AgentId, size:
     })
 }
 
+/// Whether another attempt may start now in place of the one that a driver out of contact belongs to.
+pub(crate) fn may_replace(world: &World, driver: &Worker) -> bool {
+    let Some(run) = world.run(&driver.run) else { return false };
+    run.driver() == Some(&driver.id)
+        && is_replaceable(run)
+        && has_other_host(world, run, &driver.agent, &driver.size)
+        && !is_cut_off(world)
+}
+
+/// Whether so many agents are out of contact that it may be the coordinator that is cut off: more than half of all, those
+/// that were lost before not counted.
+pub(crate) fn is_cut_off(world: &World) -> bool {
+    let (mut silent, mut all) = (0_usize, 0_usize);
+    for agent in world.agents() {
+        match agent.contact {
+            Contact::Attached => all += 1,
+            Contact::Detached { .. } => (silent, all) = (silent + 1, all + 1),
+            Contact::Lost => {}
+        }
+    }
+    silent * 2 > all
+}
+
+/// What becomes due when at an agent: its workers' leases, and its loss. What was due before `now` and waits for something
+/// else than time is not among it.
+pub(crate) fn next_moment(world: &World, agent: &Agent, now: Moment) -> Option<Moment> {
+    let lost_at = lost_at(world, agent)?;
+    let leases = world.workers_on(&agent.id).filter_map(|worker| {
+        let waits_for_time = |at: &Moment| match worker.role {
+            Role::Driver => worker.serves() && (*at > now || may_replace(world, worker)),
+            Role::Executor { .. } => true,
+        };
+        over_at(world, worker).filter(waits_for_time)
+    });
+    leases.chain([lost_at]).min()
+}
+
 /// When the lease of a worker out of contact is surely over; nothing while its agent is in contact, or without a lease.
-pub fn over_at(world: &World, worker: &Worker) -> Option<Moment> {
+pub(crate) fn over_at(world: &World, worker: &Worker) -> Option<Moment> {
     let agent = world.agent(&worker.agent)?;
     let lease = worker.lease?.max(agent.extension.unwrap_or_default());
     Some(silent_since(agent)?.plus(world.lease_terms().over_after(lease)))
 }
 
 /// When an agent out of contact is lost: not before every lease that it may know of is surely over.
-pub fn lost_at(world: &World, agent: &Agent) -> Option<Moment> {
+pub(crate) fn lost_at(world: &World, agent: &Agent) -> Option<Moment> {
     let since = silent_since(agent)?;
     let terms = world.lease_terms();
     let leases = world.workers_on(&agent.id).filter_map(|worker| worker.lease);
@@ -89,7 +126,7 @@ pub fn lost_at(world: &World, agent: &Agent) -> Option<Moment> {
     Some(since.plus(after))
 }
 
-const fn silent_since(agent: &Agent) -> Option<Moment> {
+pub(crate) const fn silent_since(agent: &Agent) -> Option<Moment> {
     match agent.contact {
         Contact::Detached { since } => Some(since),
         Contact::Attached | Contact::Lost => None,

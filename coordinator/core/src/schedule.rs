@@ -334,7 +334,12 @@ pub(crate) fn follows_closely(world: &World, run: &JobRun) -> bool {
 
 /// Job runs of an application that count towards its concurrency.
 pub(crate) fn under_way(world: &World, application: &ApplicationId) -> u32 {
-    count(world.runs_of(application).filter(|run| !run.waits_for_driver()))
+    count(world.runs_of(application).filter(|run| match run.phase {
+        RunPhase::Scheduled { .. } | RunPhase::Running { .. } => true,
+        // One that was cancelled while it waited does not begin to count for what an earlier attempt left.
+        RunPhase::Cancelling { .. } => world.workers_of(&run.id).any(|worker| worker.launch == run.launch),
+        RunPhase::Submitted | RunPhase::Queued | RunPhase::Pending | RunPhase::Ended { .. } => false,
+    }))
 }
 
 fn count<T>(items: impl Iterator<Item = T>) -> u32 {

@@ -60,8 +60,10 @@ pub enum WorkerState {
 pub enum StopCause {
     /// Its driver gave it back.
     GivenBack,
-    /// Its job run is over or being cancelled.
+    /// Its job run is over or being cancelled, or another attempt follows.
     RunOver,
+    /// Its host is out of contact and another attempt follows elsewhere. It may be frozen there.
+    Replaced,
 }
 
 /// A worker.
@@ -102,6 +104,18 @@ impl Worker {
             | WorkerState::Running
             | WorkerState::Stopping { .. } => true,
             WorkerState::Ended { .. } => false,
+        }
+    }
+
+    /// Whether its application is charged with it: a frozen worker of an attempt that was replaced must not keep the next
+    /// one from starting.
+    pub const fn is_held(&self) -> bool {
+        match self.state {
+            WorkerState::Stopping { cause: StopCause::Replaced, .. } | WorkerState::Ended { .. } => false,
+            WorkerState::Assigned
+            | WorkerState::Preparing
+            | WorkerState::Running
+            | WorkerState::Stopping { cause: StopCause::GivenBack | StopCause::RunOver, .. } => true,
         }
     }
 

@@ -143,7 +143,7 @@ impl World {
     /// How long it is until something becomes due; nothing if nothing will.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
         let by_the_wall_clock = self.next_deadline().map(|deadline| deadline.since(now.at));
-        let by_the_steady_clock = self.next_moment().map(|moment| moment.since(now.moment));
+        let by_the_steady_clock = self.next_moment(now.moment).map(|moment| moment.since(now.moment));
         by_the_wall_clock.into_iter().chain(by_the_steady_clock).min()
     }
 
@@ -158,9 +158,9 @@ impl World {
         stops.chain(timeouts).min()
     }
 
-    /// The next moment at which an agent is lost or a pause is over.
-    fn next_moment(&self) -> Option<Moment> {
-        let losses = self.agents.values().filter_map(|agent| lease::lost_at(self, agent));
+    /// The next moment at which a lease or a pause is over or an agent is lost.
+    fn next_moment(&self, now: Moment) -> Option<Moment> {
+        let losses = self.agents.values().filter_map(|agent| lease::next_moment(self, agent, now));
         let pauses = self.waiting().filter_map(|run| run.pause.map(|pause| pause.until));
         losses.chain(pauses).min()
     }
@@ -211,10 +211,15 @@ impl World {
 
     fn apply_worker(&mut self, worker: &Worker) {
         let was_live = self.workers.contains_key(&worker.id);
+        let was_held = self.workers.get(&worker.id).is_some_and(Worker::is_held);
+        match (was_held, worker.is_held()) {
+            (false, true) => add_to(&mut self.held, &worker.application, &worker.size),
+            (true, false) => take_from(&mut self.held, &worker.application, &worker.size),
+            (true, true) | (false, false) => {}
+        }
         if worker.is_live() {
             if !was_live {
                 add_to(&mut self.booked, &worker.agent, &worker.size);
-                add_to(&mut self.held, &worker.application, &worker.size);
                 self.workers_of_run.entry(worker.run.clone()).or_default().insert(worker.id.clone());
                 self.workers_of_agent.entry(worker.agent.clone()).or_default().insert(worker.id.clone());
             }
@@ -222,7 +227,6 @@ impl World {
         } else if was_live {
             self.workers.remove(&worker.id);
             take_from(&mut self.booked, &worker.agent, &worker.size);
-            take_from(&mut self.held, &worker.application, &worker.size);
             remove_from(&mut self.workers_of_run, &worker.run, &worker.id);
             remove_from(&mut self.workers_of_agent, &worker.agent, &worker.id);
         }

@@ -457,12 +457,16 @@ fn a_run_that_times_out_says_so_and_is_cancelled_once_its_driver_is_gone() {
 fn a_silent_host_loses_its_workers_only_after_its_drivers_lease() {
     let mut cluster = running(spec(1, 0, 1, 2));
     let host = cluster.workers(&run_id("r"))[0].0;
-    cluster.cut_off(host);
+    // The other one as well: there nobody could go on.
+    cluster.cut_off(0);
+    cluster.cut_off(1);
     cluster.pass(LOST_AFTER - 1);
     assert_eq!(cluster.run("r").launch.attempt, 1);
     cluster.pass(1);
     assert_eq!(cluster.run("r").launch.attempt, 2);
     assert!(cluster.run("r").details.contains("out of contact for 600 s"), "{}", cluster.run("r").details);
+    cluster.attach(1 - host);
+    cluster.pass(1000);
     cluster.schedule();
     assert_ne!(driver(&cluster).agent, cluster.hosts[host].agent.id);
     // When it comes back, what it still holds is ended.

@@ -4,7 +4,6 @@ use super::{Turn, start_order};
 use crate::agent::{Agent, Contact};
 use crate::command::{Change, Effect, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
-use crate::lease;
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
 use std::collections::BTreeSet;
@@ -109,42 +108,20 @@ impl Turn<'_> {
         Self::done()
     }
 
-    fn put_agent(&mut self, agent: Agent) {
+    pub(super) fn put_agent(&mut self, agent: Agent) {
         if self.world.agent(&agent.id) != Some(&agent) {
             self.change(Change::Agent(agent));
         }
     }
 
     pub(super) fn time_passed(&mut self) -> Reply {
+        // Lost agents first: they no longer count among those that may be out of contact because we are.
         self.lose_agents();
+        self.end_leases();
         self.end_pauses();
         self.time_out_runs();
         self.stop_idle_applications();
         Self::done()
-    }
-
-    fn lose_agents(&mut self) {
-        let now = self.moment;
-        let lost: Vec<Agent> = self
-            .world
-            .agents()
-            .filter(|agent| lease::lost_at(self.world, agent).is_some_and(|at| at <= now))
-            .cloned()
-            .collect();
-        for agent in lost {
-            let id = agent.id.clone();
-            let silent = match agent.contact {
-                Contact::Detached { since } => now.since(since),
-                Contact::Attached | Contact::Lost => Duration::ZERO,
-            };
-            self.put_agent(Agent { contact: Contact::Lost, ..agent });
-            let workers: Vec<WorkerId> = self.world.workers_on(&id).map(|worker| worker.id.clone()).collect();
-            for worker in workers {
-                let Some(worker) = self.world.worker(&worker).cloned() else { continue };
-                let reason = format!("host of agent {id} was out of contact for {} s", silent.as_secs());
-                self.worker_ended(worker, &Exit::lost(reason));
-            }
-        }
     }
 
     fn time_out_runs(&mut self) {

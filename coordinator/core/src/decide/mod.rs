@@ -6,6 +6,7 @@
 mod agents;
 mod applications;
 mod attempts;
+mod leases;
 mod outcomes;
 mod placing;
 mod runs;

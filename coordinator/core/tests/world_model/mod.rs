@@ -12,7 +12,7 @@ use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, RunPhase, RunSpec};
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::schedule;
-use hearth_coordinator_core::worker::{Exit, Role, Worker};
+use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_coordinator_core::world::World;
 use hearth_types::{
     AgentId, ApplicationId, ApplicationState, Architecture, JobRunId, Launch, Moment, Now, ReleaseLabel,
@@ -395,6 +395,9 @@ impl Cluster {
             if let Change::JobRun(run) = change {
                 self.note_end(run, &said);
             }
+            if let Change::Worker(Worker { state: WorkerState::Assigned, role: Role::Driver, .. }) = change {
+                self.check_attempt_before(change, &said);
+            }
         }
         self.journal.push(decision.changes.clone());
         self.check_effects(&decision.effects, &said);
@@ -414,6 +417,16 @@ impl Cluster {
                 assert_eq!(self.world.workers_of(&run.id).count(), 0, "cancelled with workers after {said}");
             }
         }
+    }
+
+    /// Nothing of the attempt before acts on a host in contact when the next driver is placed.
+    fn check_attempt_before(&self, placed: &Change, said: &str) {
+        let Change::Worker(driver) = placed else { return };
+        let hosts = self.hosts.iter().filter(|host| host.is_attached);
+        let acting = hosts.flat_map(|host| host.processes.iter()).find(|(_, process)| {
+            process.run == driver.run && process.launch < driver.launch && process.acts()
+        });
+        assert!(acting.is_none(), "{acting:?} acts beside {} after {said}", driver.id);
     }
 
     /// A worker is ordered to start only where it is placed and wanted.
@@ -447,12 +460,16 @@ impl Cluster {
     pub(crate) fn check(&self, said: &str) {
         assert_eq!(self.world, self.rows.world(), "indexes and rows agree after {said}");
         for run in self.world.runs() {
-            let drivers: Vec<&Worker> =
-                self.world.workers_of(&run.id).filter(|worker| worker.role == Role::Driver).collect();
+            let (drivers, outdated): (Vec<&Worker>, Vec<&Worker>) = self
+                .world
+                .workers_of(&run.id)
+                .filter(|worker| worker.role == Role::Driver)
+                .partition(|worker| worker.launch == run.launch);
+            let may_be_there = |worker: &&Worker| !worker.serves() && worker.launch < run.launch;
+            assert!(outdated.iter().all(may_be_there), "outdated drivers {outdated:?} after {said}");
             assert!(drivers.len() <= 1, "two live drivers of {} after {said}", run.id);
             if let Some(driver) = run.driver() {
                 assert_eq!(drivers.first().map(|worker| &worker.id), Some(driver), "driver after {said}");
-                assert_eq!(drivers[0].launch, run.launch, "launch of the driver after {said}");
             }
         }
         for worker in self.world.workers().filter(|worker| worker.serves()) {
@@ -464,7 +481,11 @@ impl Cluster {
             if let Some(limit) = application.maximum_capacity {
                 assert!(self.world.held_by(&application.id).fits(&limit), "maximum capacity after {said}");
             }
-            let under_way = self.world.runs_of(&application.id).filter(|run| !run.waits_for_driver()).count();
+            let is_under_way = |run: &&JobRun| {
+                let of_this_attempt = |worker: &Worker| worker.launch == run.launch;
+                !run.waits_for_driver() && self.world.workers_of(&run.id).any(of_this_attempt)
+            };
+            let under_way = self.world.runs_of(&application.id).filter(is_under_way).count();
             let limit = application.concurrency.map_or(usize::MAX, |limit| limit as usize);
             assert!(under_way <= limit, "concurrency after {said}");
         }
@@ -531,6 +552,23 @@ impl Cluster {
         let owed = owed_effects(&self.world);
         self.check_effects(&owed, "a restart");
         self.send(&owed);
+    }
+
+    /// The coordinator is stopped in good order; hosts in contact hear of it, or do not. Another takes over later.
+    pub(crate) fn leave(&mut self, extension: Duration, heard: bool, away: u64) {
+        self.ask(Command::Leaving { extension }).expect("never refused");
+        let now = self.moment;
+        for host in self.hosts.iter_mut().filter(|host| host.is_attached) {
+            host.lose_contact(now);
+            if heard {
+                host.extension = extension;
+                host.contact_at = now;
+            }
+        }
+        self.moment += away;
+        let now = self.moment;
+        self.hosts.iter_mut().for_each(|host| host.wait_for_contact(now));
+        self.restart();
     }
 
     /// A host carries out the next effect of its stream, if any.
@@ -617,7 +655,9 @@ impl Cluster {
                     if here.processes[&id].was_told && here.processes[&id].is_alive() {
                         here.end(&id, Exit { code: Some(143), ..Exit::default() });
                         moved = true;
-                    } else if matches!(here.processes[&id].state, ReportState::Preparing { .. }) {
+                    } else if here.processes[&id].acts()
+                        && matches!(here.processes[&id].state, ReportState::Preparing { .. })
+                    {
                         here.run(&id);
                         moved = true;
                     }
@@ -665,6 +705,11 @@ impl Cluster {
 
 /// Ends a worker as its host sees it and lets the coordinator know.
 pub(crate) fn end(cluster: &mut Cluster, worker: &Worker, exit: Exit) -> Decision {
-    let report = Report { worker: worker.id.clone(), launch: worker.launch, state: ReportState::Ended(exit) };
+    let state = ReportState::Ended(exit);
+    let processes = cluster.hosts.iter_mut().flat_map(|host| host.processes.iter_mut());
+    for (_, process) in processes.filter(|(id, process)| **id == worker.id && process.is_alive()) {
+        process.state = state.clone();
+    }
+    let report = Report { worker: worker.id.clone(), launch: worker.launch, state };
     cluster.report(worker.agent.clone(), report)
 }

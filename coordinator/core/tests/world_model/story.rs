@@ -38,10 +38,12 @@ pub(crate) enum Step {
     Say(Index, Word, bool),
     Release(Option<bool>),
     Pass(i64),
+    PassUntilDue,
     Schedule,
     KeepPlan,
     PlaceKept(Index),
     Restart,
+    Leave(u64, bool, u64),
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -114,11 +116,15 @@ pub(crate) fn steps() -> impl Strategy<Value = Step> {
         1 => (host, which()).prop_map(|(host, which)| Step::StrangeReport(host, which)),
         8 => (which(), words(), any::<bool>()).prop_map(|(which, word, rightly)| Step::Say(which, word, rightly)),
         2 => prop_oneof![2 => Just(Some(true)), 1 => Just(Some(false)), 1 => Just(None)].prop_map(Step::Release),
-        3 => prop_oneof![Just(-5_000_i64), 0..30_000_i64, 300_000..700_000_i64].prop_map(Step::Pass),
+        4 => prop_oneof![Just(-5_000_i64), 0..30_000_i64, 30_000..40_000_i64, 300_000..700_000_i64]
+            .prop_map(Step::Pass),
+        4 => Just(Step::PassUntilDue),
         8 => Just(Step::Schedule),
         2 => Just(Step::KeepPlan),
         2 => which().prop_map(Step::PlaceKept),
         1 => Just(Step::Restart),
+        1 => (20..900_u64, any::<bool>(), 0..100_000_u64)
+            .prop_map(|(extension, heard, away)| Step::Leave(extension, heard, away)),
     ]
 }
 
@@ -268,6 +274,12 @@ impl Story {
                 cluster.ask(Command::ReleaseIs(release)).expect("never refused");
             }
             Step::Pass(millis) => cluster.pass(millis),
+            Step::PassUntilDue => {
+                let due = cluster.world.due_in(cluster.by_the_clocks());
+                if let Some(millis) = due.and_then(|due| i64::try_from(due.as_millis()).ok()) {
+                    cluster.pass(millis);
+                }
+            }
             Step::Schedule => cluster.schedule(),
             Step::KeepPlan => self.plans.push(schedule(&cluster.world)),
             Step::PlaceKept(which) => {
@@ -278,6 +290,9 @@ impl Story {
                 }
             }
             Step::Restart => cluster.restart(),
+            Step::Leave(extension, heard, away) => {
+                cluster.leave(Duration::from_secs(extension), heard, away);
+            }
         }
     }
 
