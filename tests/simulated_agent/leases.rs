@@ -1,22 +1,23 @@
 //! Leases (design §9): how long they are, what an agent is told when it comes back, and what becomes of a host out of
 //! contact.
 
-use crate::harness::{Cluster, Submission, Timing};
+use crate::harness::{Cluster, Job, Submission, Timing};
 use crate::host::{Host, room_for};
 use crate::stream::Stream;
 use crate::worker::Worker;
 use hearth_proto::v1;
 use hearth_proto::v1::to_agent::Message;
 use hearth_proto::v1::worker_report::State;
+use std::time::{Duration, Instant};
 
 /// As at work, but the lease of a driver that can be replaced is 30 s and no other is.
 const LONGEST: u32 = (600_000 - 5_000) / 101 * 100;
 
-pub(crate) fn running() -> State {
+fn running() -> State {
     State::Running(v1::Running { since_unix_ms: 1 })
 }
 
-async fn lease_of(stream: &Stream, job: &crate::harness::Job) -> u32 {
+async fn lease_of(stream: &Stream, job: &Job) -> u32 {
     stream.starts(job, v1::WorkerKind::SparkDriver, 1).await[0].lease_ms
 }
 
@@ -124,4 +125,142 @@ async fn a_coordinator_that_is_stopped_extends_leases_first_and_the_next_one_kno
     let stream = host.attach(&cluster, vec![driver.report(running())]).await;
     assert_eq!(judged(&stream), [[driver.id.clone()]]);
     assert_eq!(cluster.world().agent(&host.id).and_then(|agent| agent.extension), None, "over");
+}
+
+/// As at work, but in seconds instead of minutes. A lease is over after 4,040 ms and skew.
+const SHORT: Timing = Timing { lease: 4_000, skew: 500, lost_after: 9_000, heartbeat: 500, extension: 6_000 };
+
+const fn over_after(lease: u32) -> Duration {
+    Duration::from_millis((lease + lease / 100 + SHORT.skew) as u64)
+}
+
+/// A host that is in contact as long as its stream is held.
+async fn attached(cluster: &Cluster, host: &Host, workers: Vec<v1::WorkerReport>) -> Stream {
+    let mut stream = host.attach(cluster, workers).await;
+    stream.keep_beating(Duration::from_millis(SHORT.heartbeat.into()));
+    stream
+}
+
+/// Hosts of one worker each.
+async fn hosts(cluster: &Cluster, number: usize) -> Vec<Host> {
+    let mut hosts = Vec::new();
+    for _ in 0..number {
+        hosts.push(Host::enrol(cluster, room_for(1)).await);
+    }
+    hosts
+}
+
+/// A job run of two attempts whose first driver runs; on which of the streams it is.
+async fn driven(cluster: &Cluster, streams: &[Stream]) -> (Job, Worker, usize) {
+    let job = cluster.submit(&Submission::of_executors(0).attempts(2)).await;
+    let placed = cluster.until_run(&job, "a driver", |run| run.driver().cloned()).await;
+    let agent = cluster.world().worker(&placed).expect("live").agent.clone();
+    let mut on = None;
+    for (index, stream) in streams.iter().enumerate() {
+        if stream.welcome().await.agent_id == agent.as_str() {
+            on = Some(index);
+        }
+    }
+    let on = on.expect("one of them");
+    let driver = streams[on].driver(&job).await;
+    streams[on].say(driver.runs()).await;
+    streams[on].settled().await;
+    (job, driver, on)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_is_cut_off_is_replaced_by_another_after_lease_and_skew_and_told_when_it_is_back() {
+    let cluster = Cluster::timed(SHORT).await;
+    let hosts = hosts(&cluster, 2).await;
+    let mut streams =
+        vec![attached(&cluster, &hosts[0], vec![]).await, attached(&cluster, &hosts[1], vec![]).await];
+    let (job, driver, on) = driven(&cluster, &streams).await;
+    let cut_off = Instant::now();
+    drop(streams.remove(on));
+    let orders = streams[0].starts(&job, v1::WorkerKind::SparkDriver, 1).await;
+    // The last heartbeat may have been answered just before the one that was not.
+    let replaced = cut_off.elapsed() + Duration::from_millis(u64::from(SHORT.heartbeat) * 2);
+    assert!(replaced >= over_after(SHORT.lease), "after {replaced:?}");
+    assert_eq!(orders[0].launch, Some(v1::Launch { attempt: 2, launch: 1 }));
+    let failed = cluster.attempt(&job, 1).await.json()["jobRun"].take();
+    assert_eq!(failed["state"], "FAILED");
+    let details = failed["stateDetails"].as_str().unwrap_or_default();
+    assert!(details.contains("was out of contact for"), "{details}");
+
+    let late = attached(&cluster, &hosts[on], vec![driver.report(running())]).await;
+    assert_eq!(judged(&late), [vec![""; 0]], "it is outdated");
+    late.stopped(&driver, 1).await;
+    late.say(driver.is_stopped()).await;
+    late.forgotten(&driver.id, 1).await;
+    assert_eq!(cluster.world().booked(&hosts[on].id).cpu_millis, 0);
+    let second = Worker::of(&orders[0]);
+    streams[0].say(second.runs()).await;
+    streams[0].say(second.exits(0)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_host_that_is_back_in_time_goes_on_with_its_driver() {
+    let cluster = Cluster::start().await;
+    let hosts = hosts(&cluster, 2).await;
+    let mut streams =
+        vec![attached(&cluster, &hosts[0], vec![]).await, attached(&cluster, &hosts[1], vec![]).await];
+    let (job, driver, on) = driven(&cluster, &streams).await;
+    drop(streams.remove(on));
+    let is_detached = |agent: &hearth_coordinator_core::agent::Agent| !agent.is_in_contact();
+    cluster
+        .until("it is out of contact", |world| {
+            world.agent(&hosts[on].id).filter(|a| is_detached(a)).map(|_| ())
+        })
+        .await;
+    let back = attached(&cluster, &hosts[on], vec![driver.report(running())]).await;
+    assert_eq!(judged(&back), [[driver.id.clone()]]);
+    back.say(driver.exits(0)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
+    assert_eq!(cluster.shown(&job).await["attempt"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_whose_stream_is_open_but_silent_is_replaced_as_well() {
+    let cluster = Cluster::timed(SHORT).await;
+    let hosts = hosts(&cluster, 2).await;
+    let mut streams =
+        vec![attached(&cluster, &hosts[0], vec![]).await, attached(&cluster, &hosts[1], vec![]).await];
+    let (job, _, on) = driven(&cluster, &streams).await;
+    streams[on].stop_beating();
+    streams[1 - on].starts(&job, v1::WorkerKind::SparkDriver, 1).await;
+    streams[on].hear("the end of the stream", |heard| heard.end.as_ref().map(|_| ())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replacements_are_held_while_most_hosts_are_silent() {
+    let cluster = Cluster::timed(SHORT).await;
+    let hosts = hosts(&cluster, 3).await;
+    let mut streams = Vec::new();
+    for host in &hosts {
+        streams.push(attached(&cluster, host, vec![]).await);
+    }
+    let (job, _, on) = driven(&cluster, &streams).await;
+    let cut_off = Instant::now();
+    drop(streams.remove(on));
+    drop(streams.remove(0));
+    streams[0].starts(&job, v1::WorkerKind::SparkDriver, 1).await;
+    let replaced = cut_off.elapsed() + Duration::from_millis(u64::from(SHORT.heartbeat) * 2);
+    assert!(replaced >= Duration::from_millis(SHORT.lost_after.into()), "after {replaced:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_coordinator_that_comes_back_waits_the_extension_from_its_own_start() {
+    let mut cluster = Cluster::timed(SHORT).await;
+    let hosts = hosts(&cluster, 2).await;
+    let streams =
+        vec![attached(&cluster, &hosts[0], vec![]).await, attached(&cluster, &hosts[1], vec![]).await];
+    let (job, _, on) = driven(&cluster, &streams).await;
+    cluster.leave().await;
+    drop(streams);
+    let started = Instant::now();
+    cluster.come_back().await;
+    let other = attached(&cluster, &hosts[1 - on], vec![]).await;
+    other.starts(&job, v1::WorkerKind::SparkDriver, 1).await;
+    assert!(started.elapsed() >= over_after(SHORT.extension), "after {:?}", started.elapsed());
 }

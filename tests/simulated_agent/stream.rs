@@ -7,6 +7,7 @@ use hearth_proto::v1::agents_client::AgentsClient;
 use hearth_proto::v1::from_agent::Message as Said;
 use hearth_proto::v1::to_agent::Message;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 use tokio_stream::wrappers::ReceiverStream;
@@ -17,6 +18,7 @@ pub(crate) struct Stream {
     sayings: mpsc::Sender<v1::FromAgent>,
     heard: watch::Receiver<Heard>,
     reader: AbortHandle,
+    beating: Option<AbortHandle>,
     settled: AtomicU64,
 }
 
@@ -31,6 +33,7 @@ pub(crate) struct Heard {
 impl Drop for Stream {
     fn drop(&mut self) {
         self.reader.abort();
+        self.beating.iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -48,7 +51,7 @@ impl Stream {
             hears.send_modify(|heard| heard.end = Some(end));
         };
         let reader = tokio::spawn(reading).abort_handle();
-        Self { sayings, heard, reader, settled: AtomicU64::new(0) }
+        Self { sayings, heard, reader, beating: None, settled: AtomicU64::new(0) }
     }
 
     pub(crate) async fn say(&self, message: Said) {
@@ -99,6 +102,24 @@ impl Stream {
         };
         self.say(Said::WorkerReport(nobody)).await;
         self.forgotten(&id, 1).await;
+    }
+
+    /// Sends heartbeats from now on, as long as the stream is held.
+    pub(crate) fn keep_beating(&mut self, every: Duration) {
+        let sayings = self.sayings.clone();
+        let beating = async move {
+            let mut ticks = tokio::time::interval(every);
+            let beat = Said::Heartbeat(v1::Heartbeat { sequence: 1, sent_boottime_ns: 1 });
+            while sayings.send(v1::FromAgent { message: Some(beat.clone()) }).await.is_ok() {
+                ticks.tick().await;
+            }
+        };
+        self.beating = Some(tokio::spawn(beating).abort_handle());
+    }
+
+    /// Falls silent, though the stream stays open.
+    pub(crate) fn stop_beating(&mut self) {
+        self.beating.take().iter().for_each(AbortHandle::abort);
     }
 
     /// Sends a heartbeat and waits for its answer: everything said before it is decided.

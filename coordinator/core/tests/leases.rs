@@ -95,7 +95,7 @@ fn a_driver_that_is_back_before_anybody_acted_goes_on() {
     cluster.pass(OVER - 1);
     // Frozen a while ago by a keeper that is not late.
     cluster.hosts[0].processes.get_mut(&first.id).expect("there").is_frozen = true;
-    assert_eq!(comes_back(&mut cluster, 0), [first.id.clone()]);
+    assert_eq!(comes_back(&mut cluster, 0), std::slice::from_ref(&first.id));
     cluster.flow();
     assert!(cluster.hosts[0].processes[&first.id].acts());
     cluster.pass(3_600_000);
