@@ -246,6 +246,7 @@ fn view(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError
         serde_json::from_value(record.document).map_err(ControlError::internal)?;
     let run = record.run;
     document.attempt = Some(attempt);
+    document.created_at = run.created_at;
     document.updated_at = run.updated_at;
     if let Some(failed) = run.failed_attempts.iter().find(|failed| failed.attempt == attempt) {
         document.state = JobRunState::Failed;
