@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VENV = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth")) / "venv/bin/python3"
 if Path(sys.prefix) != VENV.parents[1] and VENV.exists():
     os.execv(VENV, [str(VENV), *sys.argv])
-sys.path.insert(0, str(ROOT / "tests/end_to_end"))
+sys.path.insert(0, str(ROOT / "tests"))
 
 LIMIT = 1.25
 CLASS = "org.apache.spark.examples.SparkPi"

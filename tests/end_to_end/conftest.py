@@ -1,16 +1,9 @@
 """Fixtures: one hearth for the whole session, its clients, one application, one bucket."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-import boto3
 import pytest
-from botocore.config import Config
-from lab import BUNDLE_DEADLINE, Hearth, Jobs, wait_for
+from lab import BUNDLE_DEADLINE, RELEASE, Hearth, Jobs, aws_of, client_of, wait_for
 
 BUCKET = "end-to-end"
-RELEASE = "emr-7.6.0"
 
 
 @pytest.fixture(scope="session")
@@ -23,15 +16,6 @@ def hearth():
         if up.process.poll() is None:
             up.process.kill()
         up.remove()
-
-
-def client_of(hearth, service, **config):
-    """A boto3 client as a user would make it; it never looks for credentials elsewhere."""
-    given = hearth.settings()
-    return boto3.client(
-        service, endpoint_url=hearth.endpoint, verify=hearth.ca_bundle, region_name=given["AWS_DEFAULT_REGION"],
-        aws_access_key_id=given["AWS_ACCESS_KEY_ID"], aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
-        config=Config(retries={"total_max_attempts": 2}, proxies={}, **config))
 
 
 @pytest.fixture(scope="session")
@@ -47,19 +31,6 @@ def s3(hearth):
 @pytest.fixture(scope="session")
 def emr(hearth):
     return client_of(hearth, "emr-serverless")
-
-
-def aws_of(hearth):
-    """The AWS CLI: arguments in, completed process out; a failure raises unless `check=False`."""
-    program = Path(sys.executable).parent / "aws"
-
-    def run(*words, check=True, **options):
-        done = subprocess.run([program, *map(str, words)], env=hearth.environment(), text=True, capture_output=True,
-                              timeout=120, **options)
-        if check and done.returncode != 0:
-            raise AssertionError(f"aws {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
-        return done
-    return run
 
 
 @pytest.fixture(scope="session")

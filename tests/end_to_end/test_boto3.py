@@ -5,8 +5,7 @@ import urllib.request
 import uuid
 
 import pytest
-from conftest import RELEASE, client_of
-from lab import JOB_DEADLINE, wait_for
+from lab import JOB_DEADLINE, RELEASE, client_of, wait_for
 
 
 def test_a_whole_life_cycle(jobs, emr):

@@ -4,8 +4,7 @@ import os
 import textwrap
 
 import pytest
-from conftest import RELEASE, client_of
-from lab import BUNDLE_DEADLINE, Hearth, Jobs, wait_for
+from lab import BUNDLE_DEADLINE, RELEASE, Hearth, Jobs, client_of, wait_for
 
 WRITER = textwrap.dedent("""
     import sys, time

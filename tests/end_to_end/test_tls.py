@@ -15,8 +15,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import SSLError
-from conftest import RELEASE, aws_of, client_of
-from lab import BUNDLE_DEADLINE, HEARTH, Hearth, Jobs
+from lab import BUNDLE_DEADLINE, HEARTH, RELEASE, Hearth, Jobs, aws_of, client_of
 
 BUCKET = "within-tls"
 MIB = 1 << 20

@@ -22,10 +22,9 @@ import textwrap
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "end_to_end"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from conftest import RELEASE, client_of
-from lab import BUNDLE_DEADLINE, DIST, Hearth, wait_for
+from lab import BUNDLE_DEADLINE, DIST, RELEASE, Hearth, client_of, wait_for
 from watch import OneDriver, daemon, leftovers, workers
 
 VICTIMS = ["coordinator", "executor", "agent", "driver", "keeper"]

@@ -1,4 +1,4 @@
-"""A hearth to test against: `hearth up` on a free loopback port with a data directory of its own, and waiting for it.
+"""A hearth to test against, such as `hearth up` on a free loopback port with a data directory of its own, and waiting for it.
 
 Nothing here looks inside: what a test learns, it learns through the public API, the `hearth` command and the processes of
 the host.
@@ -12,6 +12,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import textwrap
 import time
@@ -19,9 +20,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+import boto3
+from botocore.config import Config
+
+ROOT = Path(__file__).resolve().parents[1]
 DIST = Path(os.environ.get("HEARTH_TEST_DIST", ROOT / "target" / "dist"))
 HEARTH = DIST / "bin" / "hearth"
+RELEASE = "emr-7.6.0"
 FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 
 # The first job run may have to build the release bundle: minutes without a download cache, seconds with one.
@@ -47,34 +52,23 @@ def free_port():
         return listener.getsockname()[1]
 
 
-class Hearth:
-    """One `hearth up`, which may be killed and started again on the same data directory."""
+class Endpoint:
+    """Something of hearth's that answers AWS's clients, with a home of its own; `data_dir` holds its `env`."""
 
-    def __init__(self, name, scheme="http", options=()):
+    def __init__(self, name, scheme="http"):
         if not HEARTH.exists():
             raise AssertionError(f"{HEARTH} is not built: run deploy/build.sh")
         # Not below pytest's own directory, which only its owner may enter.
         self.home = Path(tempfile.mkdtemp(prefix=f"hearth-{name}-"))
         self.data_dir = self.home / "data"
-        self.port = free_port()
-        self.scheme, self.options = scheme, options
-        self.log = self.home / "up.log"
-        self.process = None
+        self.scheme = scheme
 
-    def start(self):
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
-        wait_for("hearth to be ready", self._is_ready, 60)
-        return self
+    @property
+    def endpoint(self):
+        return self.settings()["AWS_ENDPOINT_URL"]
 
-    def _is_ready(self):
-        if self.process.poll() is not None:
-            raise AssertionError(f"`hearth up` ended with {self.process.returncode}:\n{self.tail()}")
-        if not (self.data_dir / "env").exists() or f"hearth is ready at {self.endpoint} " not in self.log.read_text():
-            return False
+    def answers(self):
+        """Whether it serves, and refuses whoever does not sign."""
         try:
             urllib.request.urlopen(f"{self.endpoint}/applications", timeout=5, context=self.trust())
         except urllib.error.HTTPError as refused:
@@ -83,31 +77,15 @@ class Hearth:
             return False
         return False
 
-    def kill(self):
-        """As a power cut for the coordinator: no handler of it runs."""
-        self.process.kill()
-        self.process.wait(10)
-        # The ready line of the next start is waited for anew.
-        self.log.rename(self.log.with_suffix(f".{time.monotonic_ns()}.log"))
-
-    def stop(self):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(90)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                raise AssertionError(f"`hearth up` did not stop on SIGTERM:\n{self.tail()}") from None
-
     def remove(self):
         if os.environ.get("HEARTH_TEST_KEEP"):
             print(f"kept {self.home}")
         else:
             shutil.rmtree(self.home, ignore_errors=True)
 
-    @property
-    def endpoint(self):
-        return f"{self.scheme}://127.0.0.1:{self.port}"
+    def logs(self):
+        """Files that say what happened."""
+        return []
 
     @property
     def ca_bundle(self):
@@ -128,21 +106,15 @@ class Hearth:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
         return kept | self.settings() | {
             "AWS_CONFIG_FILE": "/dev/null", "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_PAGER": "",
-            "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+            "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "*", "no_proxy": "*"}
 
     def tail(self, lines=25):
-        """The last lines of what `hearth up` said, and of its own and its agent's log."""
+        """The last lines of every log."""
         parts = []
-        for log in (self.log, self.data_dir / "hearth.log", self.data_dir / "agent/agent.log"):
+        for log in self.logs():
             if log.exists():
                 parts += [f"{log.name}:", *log.read_text(errors="replace").splitlines()[-lines:]]
         return "\n".join(parts)
-
-    def spark_jars(self):
-        """Class path of the bundle that the agent unpacked for the first job run."""
-        bundles = sorted(self.data_dir.glob("**/bundles/*/spark/jars"))
-        assert bundles, "no unpacked bundle"
-        return f"{bundles[0]}/*"
 
     def run(self, *words, check=True, timeout=300, **options):
         """The `hearth` command against this hearth."""
@@ -151,6 +123,84 @@ class Hearth:
         if check and done.returncode != 0:
             raise AssertionError(f"hearth {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
+
+
+class Hearth(Endpoint):
+    """One `hearth up`, which may be killed and started again on the same data directory."""
+
+    def __init__(self, name, scheme="http", options=()):
+        super().__init__(name, scheme)
+        self.port = free_port()
+        self.options = options
+        self.log = self.home / "up.log"
+        self.process = None
+
+    def start(self):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
+        wait_for("hearth to be ready", self._is_ready, 60)
+        return self
+
+    def _is_ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"`hearth up` ended with {self.process.returncode}:\n{self.tail()}")
+        if not (self.data_dir / "env").exists() or f"hearth is ready at {self.endpoint} " not in self.log.read_text():
+            return False
+        return self.answers()
+
+    def kill(self):
+        """As a power cut for the coordinator: no handler of it runs."""
+        self.process.kill()
+        self.process.wait(10)
+        # The ready line of the next start is waited for anew.
+        self.log.rename(self.log.with_suffix(f".{time.monotonic_ns()}.log"))
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(90)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError(f"`hearth up` did not stop on SIGTERM:\n{self.tail()}") from None
+
+    @property
+    def endpoint(self):
+        return f"{self.scheme}://127.0.0.1:{self.port}"
+
+    def logs(self):
+        return self.log, self.data_dir / "hearth.log", self.data_dir / "agent/agent.log"
+
+    def spark_jars(self):
+        """Class path of the bundle that the agent unpacked for the first job run."""
+        bundles = sorted(self.data_dir.glob("**/bundles/*/spark/jars"))
+        assert bundles, "no unpacked bundle"
+        return f"{bundles[0]}/*"
+
+
+def client_of(hearth, service, **config):
+    """A boto3 client as a user would make it; it never looks for credentials elsewhere."""
+    given = hearth.settings()
+    return boto3.client(
+        service, endpoint_url=hearth.endpoint, verify=hearth.ca_bundle, region_name=given["AWS_DEFAULT_REGION"],
+        aws_access_key_id=given["AWS_ACCESS_KEY_ID"], aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        config=Config(retries={"total_max_attempts": 2}, proxies={}, **config))
+
+
+def aws_of(hearth):
+    """The AWS CLI: arguments in, completed process out; a failure raises unless `check=False`."""
+    program = Path(sys.executable).parent / "aws"
+
+    def run(*words, check=True, **options):
+        done = subprocess.run([program, *map(str, words)], env=hearth.environment(), text=True, capture_output=True,
+                              timeout=120, **options)
+        if check and done.returncode != 0:
+            raise AssertionError(f"aws {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        return done
+    return run
 
 
 def make_jar(home, name, path, text, classpath):

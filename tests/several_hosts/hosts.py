@@ -1,0 +1,263 @@
+"""A cluster of several hosts on one machine: a network namespace each, with an address of its own, joined by a bridge.
+
+The daemons run as they do on real hosts, from configuration files: the coordinator on the bridge's address, an agent in each
+namespace. Everything made here carries this process's id in its name and is removed in the end.
+"""
+
+import ipaddress
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from lab import DIST, Endpoint, wait_for
+
+PREFIX = f"hl{os.getpid()}"
+START_DEADLINE = 60
+
+
+class NoNamespaces(Exception):
+    """This machine does not let us make networks; the message says what was refused."""
+
+
+def ip(*words, check=True):
+    done = subprocess.run(["ip", *map(str, words)], text=True, capture_output=True)
+    if check and done.returncode != 0:
+        raise AssertionError(f"ip {' '.join(map(str, words))}: {done.stderr}")
+    return done
+
+
+class Network:
+    """A bridge, and one namespace at the end of each of its cables."""
+
+    def __init__(self):
+        # Apart from other runs at the same time, and in a range that no example of ours uses.
+        pid = os.getpid()
+        self.range = ipaddress.ip_network(f"10.{200 + pid % 50}.{pid // 50 % 256}.0/24")
+        self.bridge = f"{PREFIX}b"
+        self.namespaces = []
+
+    def address(self, number):
+        return str(self.range[number])
+
+    def start(self):
+        """The coordinator's address; raises `NoNamespaces` where none may be made."""
+        if os.geteuid() != 0:
+            raise NoNamespaces("only root may make network namespaces")
+        for words in (["netns", "add", f"{PREFIX}-probe"], ["netns", "delete", f"{PREFIX}-probe"],
+                      ["link", "add", self.bridge, "type", "bridge"]):
+            try:
+                done = ip(*words, check=False)
+            except FileNotFoundError:
+                raise NoNamespaces("`ip` is missing: install iproute2") from None
+            if done.returncode != 0:
+                raise NoNamespaces(f"`ip {' '.join(words)}` is refused: {done.stderr.strip()}")
+        ip("address", "add", f"{self.address(1)}/24", "dev", self.bridge)
+        ip("link", "set", self.bridge, "up")
+        return self.address(1)
+
+    def plug(self, number):
+        """Makes a namespace with an address; answers both."""
+        namespace, cable, address = f"{PREFIX}-{number}", self.cable(number), self.address(10 + number)
+        ip("netns", "add", namespace)
+        self.namespaces.append(namespace)
+        ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace)
+        ip("link", "set", cable, "master", self.bridge, "up")
+        ip("-n", namespace, "address", "add", f"{address}/24", "dev", "eth0")
+        ip("-n", namespace, "link", "set", "eth0", "up")
+        ip("-n", namespace, "link", "set", "lo", "up")
+        return namespace, address
+
+    def cable(self, number):
+        return f"{PREFIX}v{number}"
+
+    def cut(self, number):
+        ip("link", "set", self.cable(number), "down")
+
+    def mend(self, number):
+        ip("link", "set", self.cable(number), "up")
+
+    def remove(self):
+        for namespace in self.namespaces:
+            # With the namespace goes its end of the cable, and with that the other one.
+            ip("netns", "delete", namespace, check=False)
+        ip("link", "delete", self.bridge, check=False)
+
+
+class Daemon:
+    """One daemon with its log; `inside` is what it is started with."""
+
+    def __init__(self, program, config, log, inside=()):
+        self.command = [*inside, DIST / "bin" / program, "--config", config]
+        self.log, self.process = log, None
+
+    def start(self):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
+        # What was downloaded once is not downloaded again.
+        environment |= {key: os.environ[key] for key in ("HEARTH_CACHE",) if key in os.environ}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env=environment, start_new_session=True)
+
+    def kill(self, with_signal=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(with_signal)
+            self.process.wait(30)
+
+    def said(self, text):
+        if self.process.poll() is not None:
+            raise AssertionError(f"{self.command} ended:\n{self.log.read_text()[-4000:]}")
+        return text in self.log.read_text(errors="replace")
+
+
+class Host:
+    """One host of the cluster."""
+
+    def __init__(self, cluster, number):
+        self.cluster, self.number = cluster, number
+        self.namespace, self.address = cluster.network.plug(number)
+        self.inside = ["nsenter", f"--net=/run/netns/{self.namespace}"]
+        self.state = cluster.home / f"host-{number}"
+        self.cgroup = f"lab-{os.getpid()}-{number}"
+        self.config = cluster.home / f"agent-{number}.toml"
+        self.agent = Daemon("hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside)
+        self.id = None
+
+    def join(self):
+        """Enrols with a token, as a person would."""
+        made = self.cluster.run("--data-dir", self.cluster.data_dir, "agent", "join-token")
+        fingerprint = made.stderr.split("--ca-fingerprint")[1].split()[0]
+        joined = subprocess.run(
+            [*self.inside, DIST / "bin/hearth-agent", "join", "--coordinator", f"{self.cluster.address}:8422",
+             "--token", made.stdout.strip(), "--ca-fingerprint", fingerprint, "--state-dir", self.state],
+            text=True, capture_output=True, timeout=60)
+        assert joined.returncode == 0, joined.stderr
+        self.id = joined.stdout.split(" as agent ")[1].split(";")[0]
+        # Room for two of the smallest workers: a job with two executors needs two hosts.
+        self.config.write_text(
+            f'state_dir = "{self.state}"\ncoordinators = ["{self.cluster.address}:8421"]\n'
+            f'worker_address = "{self.address}"\ncapacity = {{ vcpu = 2, memory_gib = 4, disk_gib = 100 }}\n'
+            f'host = {{ cgroup = "{self.cgroup}", first_uid = {800_000 + 1000 * self.number}, uids = 1000 }}\n'
+            'archives.enabled = false\nhealth.listen = "127.0.0.1:8425"\n')
+        return self
+
+    def start(self):
+        self.agent.start()
+        return self
+
+    def workers(self, kind=None):
+        """Workers that run here, by id: what was asked for, and their process. `kind`: SPARK_DRIVER or SPARK_EXECUTOR."""
+        found = {}
+        for directory in (self.state / "workers").glob("*"):
+            try:
+                spec = json.loads((directory / "spec.json").read_text())
+                process = json.loads((directory / "keeper.json").read_text())
+            except (FileNotFoundError, json.JSONDecodeError):
+                continue  # It is just being made or removed.
+            if (directory / "exit.json").exists() or kind not in (None, spec["kind"]):
+                continue
+            found[directory.name] = process["child_pid"]
+        return found
+
+    def cut(self):
+        self.cluster.network.cut(self.number)
+
+    def mend(self):
+        self.cluster.network.mend(self.number)
+
+    def has_link(self):
+        [link] = json.loads(ip("-n", self.namespace, "-json", "link", "show", "eth0").stdout)
+        return "NO-CARRIER" not in link["flags"]
+
+    def processes(self):
+        listed = ip("netns", "pids", self.namespace, check=False).stdout.split()
+        return [int(pid) for pid in listed]
+
+    def remove(self):
+        """Ends all that runs here; agents leave their workers running."""
+        self.agent.kill()
+
+        def nothing_runs():
+            for pid in self.processes():
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            return not self.processes()
+        wait_for(f"the end of all processes of {self.namespace}", nothing_runs, 30)
+        for parent in Path("/sys/fs/cgroup").glob(f"**/hearth/{self.cgroup}"):
+            for directory in sorted(parent.glob("**/"), reverse=True):
+                wait_for(f"{directory} to be empty", lambda: removed(directory), 10)
+
+
+def removed(directory):
+    try:
+        directory.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+class Cluster(Endpoint):
+    """A coordinator and its hosts."""
+
+    def __init__(self, hosts=2):
+        super().__init__("several-hosts", scheme="https")
+        self.network = Network()
+        self.hosts, self.wanted = [], hosts
+        self.address = None
+        self.coordinator = Daemon("hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log")
+
+    def start(self):
+        self.address = self.network.start()
+        (self.home / "coordinator.toml").write_text(
+            f'data_dir = "{self.data_dir}"\nlisten = "{self.address}:8420"\ntls = true\n'
+            f'agents_listen = "{self.address}:8421"\nenrolment_listen = "{self.address}:8422"\n'
+            f'advertise_host = "{self.address}"\ncluster = "lab"\n')
+        self.coordinator.start()
+        wait_for("the coordinator", lambda: self.coordinator.said("coordinator ready") and self.answers(), START_DEADLINE)
+        for number in range(1, self.wanted + 1):
+            self.add_host()
+        return self
+
+    def add_host(self):
+        """One more host, in contact."""
+        host = Host(self, len(self.hosts) + 1)
+        self.hosts.append(host)
+        host.join().start()
+        wait_for(f"agent {host.id}", lambda: host.agent.said("attached to the coordinator"), START_DEADLINE)
+        return host
+
+    def host_of_driver(self):
+        """The one host that runs a driver, and the others."""
+        here = [host for host in self.hosts if host.workers("SPARK_DRIVER")]
+        assert len(here) == 1, here
+        return here[0], [host for host in self.hosts if host is not here[0]]
+
+    def workers(self):
+        return {worker: pid for host in self.hosts for worker, pid in host.workers().items()}
+
+    def become_idle(self):
+        """Waits until no worker is left: the next job's then have the hosts for themselves."""
+        wait_for("all workers to be gone", lambda: not any(list((host.state / "workers").glob("*")) for host in self.hosts), 60)
+
+    def logs(self):
+        return [self.coordinator.log, *(host.agent.log for host in self.hosts)]
+
+    def stop(self):
+        for host in self.hosts:
+            host.remove()
+        self.coordinator.kill(signal.SIGTERM)
+        self.network.remove()
+        self.remove()
+
+
+def leftovers():
+    """What of ours is still there: names of namespaces, interfaces and control groups."""
+    namespaces = [line.split()[0] for line in ip("netns", "list").stdout.splitlines() if line.startswith(PREFIX)]
+    links = [link["ifname"] for link in json.loads(ip("-json", "link").stdout) if link["ifname"].startswith(PREFIX)]
+    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/hearth/lab-{os.getpid()}-*")]
+    return namespaces + links + groups
