@@ -83,7 +83,7 @@ fn log_file(data_dir: &Path) -> anyhow::Result<std::fs::File> {
 
 async fn wait_for_agent(coordinator: &Coordinator, agent: &mut agent::Agent) -> anyhow::Result<()> {
     let mut worlds = coordinator.engine.changes();
-    let attached = worlds.wait_for(|world| world.agents().any(|agent| agent.takes_workers()));
+    let attached = worlds.wait_for(|world| world.agents().any(|agent| agent.is_in_contact()));
     tokio::select! {
         waited = tokio::time::timeout(ATTACH_WITHIN, attached) => {
             waited.with_context(|| format!("the agent did not attach within {} s; see {}", ATTACH_WITHIN.as_secs(), agent.log().display()))?

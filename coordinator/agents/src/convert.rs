@@ -1,6 +1,6 @@
 //! Between the wire's messages and the core's values. A message is turned into values once, here.
 
-use hearth_coordinator_core::agent::{Agent, Contact};
+use hearth_coordinator_core::agent::{Agent, Contact, Standing};
 use hearth_coordinator_core::command::{DriverWord, News, Report, ReportState};
 use hearth_coordinator_core::job_run::{DriverApp, ExecutorProfile};
 use hearth_coordinator_core::worker::Exit;
@@ -50,6 +50,7 @@ pub(crate) fn agent(id: AgentId, inventory: v1::Inventory) -> Result<Agent, Malf
         worker_address: inventory.worker_address,
         java: inventory.java.iter().map(|java| java.major).collect(),
         contact: Contact::Attached,
+        standing: Standing::InService,
         extension: None,
     })
 }

@@ -56,6 +56,7 @@ pub async fn perform_effects(
                 let current_drivers = current_drivers.iter().map(ToString::to_string).collect();
                 sessions.send_down(&agent, stream, Message::Settled(v1::Settled { current_drivers }));
             }
+            Effect::Cut(agent) => sessions.cut(&agent),
             // Unbounded, but holds one label per release at the most: the world asks once per release.
             Effect::BuildRelease(label) => drop(builds.send(label)),
         }

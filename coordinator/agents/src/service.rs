@@ -5,7 +5,8 @@ use crate::orders::to_credentials;
 use crate::sessions::{OUTBOX, Sessions};
 use crate::supplies::{Supplies, SupplyError};
 use futures::{Stream, StreamExt};
-use hearth_coordinator_core::command::Command;
+use hearth_coordinator_core::agent::Standing;
+use hearth_coordinator_core::command::{Command, Refusal};
 use hearth_engine::{Engine, EngineError};
 use hearth_mtls::{Authority, PeerInfo, PeerName};
 use hearth_proto::v1::agents_server::Agents;
@@ -74,7 +75,7 @@ impl Agents for AgentService {
         &self,
         request: Request<Streaming<FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
-        let agent = caller(&request)?;
+        let agent = self.caller(&request)?;
         let mut messages = request.into_inner();
         let hello = tokio::time::timeout(HELLO_WITHIN, messages.next())
             .await
@@ -104,7 +105,7 @@ impl Agents for AgentService {
         &self,
         request: Request<v1::RenewCertificateRequest>,
     ) -> Result<Response<v1::RenewCertificateResponse>, Status> {
-        let agent = caller(&request)?;
+        let agent = self.caller(&request)?;
         let terms = hearth_mtls::Terms::from_now();
         let certificate = self
             .authority
@@ -118,7 +119,7 @@ impl Agents for AgentService {
         &self,
         request: Request<v1::WorkerCredentialsRequest>,
     ) -> Result<Response<v1::Credentials>, Status> {
-        let agent = caller(&request)?;
+        let agent = self.caller(&request)?;
         let id = WorkerId::new(request.into_inner().worker_id).map_err(malformed)?;
         let world = self.engine.snapshot();
         // An agent gets credentials of its own workers alone (design §8).
@@ -132,7 +133,7 @@ impl Agents for AgentService {
         &self,
         request: Request<v1::ManagedCredentialsRequest>,
     ) -> Result<Response<v1::Credentials>, Status> {
-        let agent = caller(&request)?;
+        let agent = self.caller(&request)?;
         let run = JobRunId::new(request.into_inner().job_run_id).map_err(malformed)?;
         let world = self.engine.snapshot();
         if !world.workers_on(&agent).any(|worker| worker.run == run) {
@@ -146,7 +147,7 @@ impl Agents for AgentService {
         &self,
         request: Request<v1::FetchBundleRequest>,
     ) -> Result<Response<Self::FetchBundleStream>, Status> {
-        let agent = caller(&request)?;
+        let agent = self.caller(&request)?;
         let sha256 = request.into_inner().sha256;
         let bundle = self.supplies.bundle(&sha256).await.map_err(unsupplied)?;
         tracing::info!(agent_id = %agent, sha256, bytes = bundle.total, "sending a bundle");
@@ -166,6 +167,23 @@ impl Agents for AgentService {
 }
 
 impl AgentService {
+    /// The agent that calls, from its certificate. One that was revoked is nobody, whatever certificate it has.
+    fn caller<T>(&self, request: &Request<T>) -> Result<AgentId, Status> {
+        let id = match request.extensions().get::<PeerInfo>().and_then(|peer| peer.name.clone()) {
+            Some(PeerName::Agent(id)) => id,
+            Some(PeerName::Worker { .. } | PeerName::Coordinator) | None => {
+                return Err(Status::permission_denied("only agents are served here"));
+            }
+        };
+        match self.engine.snapshot().agent(&id).map(|agent| agent.standing) {
+            Some(Standing::Revoked) => {
+                tracing::warn!(agent_id = %id, "revoked agent refused");
+                Err(Status::permission_denied(Refusal::AgentRevoked(id).to_string()))
+            }
+            Some(Standing::InService | Standing::Draining) | None => Ok(id),
+        }
+    }
+
     /// Serves one stream to its end.
     async fn serve(
         self,
@@ -333,16 +351,6 @@ fn attached(agent: &AgentId, hello: v1::Hello, stream: u64) -> Result<Command, M
         reports: hello.workers.into_iter().map(convert::report).collect::<Result<_, _>>()?,
         stream,
     })
-}
-
-/// The agent that calls, from its certificate.
-fn caller<T>(request: &Request<T>) -> Result<AgentId, Status> {
-    match request.extensions().get::<PeerInfo>().and_then(|peer| peer.name.clone()) {
-        Some(PeerName::Agent(id)) => Ok(id),
-        Some(PeerName::Worker { .. } | PeerName::Coordinator) | None => {
-            Err(Status::permission_denied("only agents are served here"))
-        }
-    }
 }
 
 fn malformed(error: hearth_types::IdError) -> Status {

@@ -18,6 +18,18 @@ pub enum Contact {
     Lost,
 }
 
+/// What an operator wants of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Standing {
+    /// It takes workers.
+    #[default]
+    InService,
+    /// It takes no new workers; those it has run to their end.
+    Draining,
+    /// It is not let in any more, for ever; its host may join anew under another identifier.
+    Revoked,
+}
+
 /// An agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agent {
@@ -35,6 +47,9 @@ pub struct Agent {
     pub java: Vec<u32>,
     /// Whether it is in contact.
     pub contact: Contact,
+    /// What an operator wants of it. It has no say in this itself.
+    #[serde(default)]
+    pub standing: Standing,
     /// What a coordinator that stopped in good order extended its workers' leases to, from then on; over when it attaches
     /// again.
     #[serde(default)]
@@ -52,6 +67,9 @@ impl Agent {
 
     /// Whether new workers may be placed on it.
     pub const fn takes_workers(&self) -> bool {
-        self.is_in_contact()
+        match self.standing {
+            Standing::InService => self.is_in_contact(),
+            Standing::Draining | Standing::Revoked => false,
+        }
     }
 }

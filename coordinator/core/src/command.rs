@@ -1,6 +1,6 @@
 //! The closed sets of what can be asked of the world, what changes in answer, and what must then be done.
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Standing};
 use crate::application::Application;
 use crate::job_run::{CancelCause, DriverApp, ExecutorProfile, JobRun, RunSpec};
 use crate::release::Release;
@@ -130,6 +130,13 @@ pub enum Command {
         /// What each lease is good for from then on, at least.
         extension: Duration,
     },
+    /// An operator takes an agent out of service, back in, or off for ever.
+    SetStanding {
+        /// The agent.
+        agent: AgentId,
+        /// What is wanted of it.
+        standing: Standing,
+    },
     /// An agent reports on a worker.
     WorkerReported {
         /// The agent, from its certificate.
@@ -203,6 +210,14 @@ pub enum Refusal {
     /// It is not started and may not be started by a job run.
     #[error("application {0} is not started and auto-start is off")]
     AutoStartOff(ApplicationId),
+    /// No such agent was ever in contact.
+    #[error("agent {0} does not exist")]
+    NoAgent(AgentId),
+    /// The agent was revoked, which cannot be taken back.
+    #[error(
+        "agent {0} was revoked; its host can join anew with `hearth agent join-token` and `hearth-agent join`"
+    )]
+    AgentRevoked(AgentId),
     /// The job run could never be placed within the application's maximum capacity.
     #[error("job run needs {needed} but application {id} is limited to {limit}")]
     BeyondMaximumCapacity {
@@ -337,6 +352,8 @@ pub enum Effect {
         /// Workers that are current drivers.
         current_drivers: Vec<WorkerId>,
     },
+    /// End an agent's stream.
+    Cut(AgentId),
     /// Assemble a release's bundle.
     BuildRelease(ReleaseLabel),
 }

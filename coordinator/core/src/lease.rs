@@ -3,7 +3,7 @@
 //! A worker's lease is chosen when it is placed and travels with its order; its keeper enforces it. The coordinator counts
 //! from its own last answer, which is later than what the agent counts from, and adds what two clocks may differ by.
 
-use crate::agent::{Agent, Contact};
+use crate::agent::{Agent, Contact, Standing};
 use crate::job_run::JobRun;
 use crate::schedule::suits;
 use crate::worker::{Role, Worker};
@@ -82,10 +82,10 @@ pub(crate) fn may_replace(world: &World, driver: &Worker) -> bool {
 }
 
 /// Whether so many agents are out of contact that it may be the coordinator that is cut off: more than half of all, those
-/// that were lost before not counted.
+/// that were lost before or taken out of service not counted.
 pub(crate) fn is_cut_off(world: &World) -> bool {
     let (mut silent, mut all) = (0_usize, 0_usize);
-    for agent in world.agents() {
+    for agent in world.agents().filter(|agent| agent.standing == Standing::InService) {
         match agent.contact {
             Contact::Attached => all += 1,
             Contact::Detached { .. } => (silent, all) = (silent + 1, all + 1),
@@ -116,13 +116,18 @@ pub(crate) fn over_at(world: &World, worker: &Worker) -> Option<Moment> {
     Some(silent_since(agent)?.plus(world.lease_terms().over_after(lease)))
 }
 
-/// When an agent out of contact is lost: not before every lease that it may know of is surely over.
+/// When an agent out of contact is lost: not before every lease that it may know of is surely over, and not before it had
+/// time to come back, if it may.
 pub(crate) fn lost_at(world: &World, agent: &Agent) -> Option<Moment> {
     let since = silent_since(agent)?;
     let terms = world.lease_terms();
     let leases = world.workers_on(&agent.id).filter_map(|worker| worker.lease);
     let longest = leases.chain(agent.extension).max();
-    let after = longest.map(|lease| terms.over_after(lease)).unwrap_or_default().max(terms.lost_after);
+    let returns_within = match agent.standing {
+        Standing::InService | Standing::Draining => terms.lost_after,
+        Standing::Revoked => Duration::ZERO,
+    };
+    let after = longest.map(|lease| terms.over_after(lease)).unwrap_or_default().max(returns_within);
     Some(since.plus(after))
 }
 

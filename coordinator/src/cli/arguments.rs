@@ -63,7 +63,7 @@ pub(super) enum Verb {
     /// Releases: what a label such as emr-7.6.0 carries, and its bundles.
     #[command(subcommand)]
     Release(Release),
-    /// Hosts: let other machines join.
+    /// Hosts: let other machines join, see what they do, take them out of service.
     #[command(subcommand)]
     Agent(Agent),
     /// Print a completion script for your shell.
@@ -291,8 +291,32 @@ pub(super) enum Release {
 /// `hearth agent …`.
 #[derive(Debug, Subcommand)]
 pub(super) enum Agent {
-    /// Print a token with which one host may join within the hour.
+    /// Print a token with which one host may join within the hour; on the coordinator's machine.
     JoinToken,
+    /// List the hosts that ever joined and were in contact.
+    List(Listing),
+    /// Say what a host is, and which workers run there.
+    Describe {
+        /// Which.
+        #[command(flatten)]
+        agent: AgentRef,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Place no new workers on a host; those it has run to their end.
+    Drain(AgentRef),
+    /// Place workers on a drained host again.
+    Undrain(AgentRef),
+    /// Never let a host in again: its executors are given up at once, its drivers when their leases are over.
+    Revoke(AgentRef),
+}
+
+/// Which agent.
+#[derive(Debug, Args)]
+pub(super) struct AgentRef {
+    /// The agent's id, as `hearth agent list` shows it.
+    pub agent: String,
 }
 
 fn parse_conf(text: &str) -> Result<(String, String), String> {

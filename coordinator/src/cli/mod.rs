@@ -3,6 +3,7 @@
 //! Apart from `up`, `doctor`, `release` and `agent join-token`, which work on this machine, every verb is a client of the
 //! public API and nothing else: what a person can do here, a program can do with any AWS SDK.
 
+mod agent;
 mod arguments;
 mod cancel;
 mod connection;
@@ -26,7 +27,7 @@ mod up;
 mod up_pid;
 mod watch;
 
-use arguments::{Agent, Cli, Verb};
+use arguments::{Cli, Verb};
 use clap::{CommandFactory, Parser};
 use connection::{Connection, data_dir};
 use emr::Emr;
@@ -77,14 +78,7 @@ async fn perform(cli: Cli) -> Result<u8, CliError> {
             return Ok(if can_run_jobs { 0 } else { FAILED });
         }
         Verb::Release(verb) => release::release(verb)?,
-        Verb::Agent(Agent::JoinToken) => {
-            let invitation = crate::enrolment::invite(&data_dir(given)).await.map_err(CliError::Daemon)?;
-            screen::line(&invitation.token)?;
-            screen::note(&format!(
-                "on the host that joins: hearth-agent join --coordinator HOST:{} --token TOKEN --ca-fingerprint {}",
-                invitation.enrolment_port, invitation.ca_fingerprint
-            ));
-        }
+        Verb::Agent(verb) => agent::agent(verb, given, endpoint).await?,
         Verb::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
         }

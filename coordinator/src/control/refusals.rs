@@ -37,6 +37,9 @@ pub(super) fn in_service_words(error: EngineError) -> ControlError {
         Refusal::AutoStartOff(id) => ControlError::Validation {
             message: format!("Application {id} is not started and its auto-start is off; start it first."),
         },
+        refusal @ (Refusal::NoAgent(_) | Refusal::AgentRevoked(_)) => {
+            ControlError::Validation { message: refusal.to_string() }
+        }
         Refusal::BeyondMaximumCapacity { id, needed, limit } => ControlError::Validation {
             message: format!(
                 "The job needs a worker of {needed}, but the maximum capacity of application {id} is {limit}."

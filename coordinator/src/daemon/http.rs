@@ -1,6 +1,7 @@
 //! The one endpoint: health and metrics for anybody on the host, everything else by the service a signature names.
 
 use super::Parts;
+use super::agents_page::AgentsPage;
 use super::gatekeeper::IdentityGate;
 use super::listener::Caller;
 use super::progress::ProgressPage;
@@ -12,7 +13,7 @@ use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
@@ -28,6 +29,7 @@ pub(super) struct Front {
     api: Arc<Api>,
     objects: Gateway,
     progress: Arc<ProgressPage>,
+    agents: Arc<AgentsPage>,
     metrics: Arc<CoordinatorMetrics>,
 }
 
@@ -42,6 +44,12 @@ impl Front {
                 identity: parts.identity.clone(),
                 engine: parts.engine.clone(),
                 store: parts.store.clone(),
+                region: config.region.clone(),
+                account_id: config.account_id.clone(),
+            }),
+            agents: Arc::new(AgentsPage {
+                identity: parts.identity.clone(),
+                engine: parts.engine.clone(),
                 region: config.region.clone(),
                 account_id: config.account_id.clone(),
             }),
@@ -60,6 +68,8 @@ where
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
+        .route("/hearth/v1/agents", any(agents))
+        .route("/hearth/v1/agents/{*rest}", any(agents))
         .fallback(answer)
         .with_state(front);
     let service = router.into_make_service_with_connect_info::<Caller>();
@@ -75,6 +85,10 @@ async fn metrics(State(front): State<Front>) -> impl IntoResponse {
 
 async fn progress(State(front): State<Front>, request: Request) -> Response {
     front.progress.answer(request).await
+}
+
+async fn agents(State(front): State<Front>, request: Request) -> Response {
+    front.agents.answer(request).await
 }
 
 async fn answer(
@@ -111,7 +125,7 @@ impl CoordinatorMetrics {
         metrics.gauge("job_runs_waiting", "Job runs without driver").set(count(world.waiting().count()));
         metrics.gauge("job_runs_active", "Job runs that have not ended").set(count(world.runs().count()));
         metrics.gauge("workers", "Live workers").set(count(world.workers().count()));
-        let attached = world.agents().filter(|agent| agent.takes_workers()).count();
+        let attached = world.agents().filter(|agent| agent.is_in_contact()).count();
         metrics.gauge("agents_attached", "Agents in contact").set(count(attached));
         metrics.encode()
     }

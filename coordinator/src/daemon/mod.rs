@@ -1,5 +1,6 @@
 //! The coordinator as one running thing: opens what it keeps, starts what it serves.
 
+mod agents_page;
 mod builds;
 mod certificates;
 mod documents;
@@ -10,6 +11,7 @@ mod kept;
 mod listener;
 mod progress;
 mod seeds;
+mod signed;
 mod supplies;
 
 pub(crate) use kept::{private_dir, write_private};

@@ -1,8 +1,8 @@
 //! Decisions about agents: contact, loss, and what is owed when one comes back; and every deadline.
 
 use super::{Turn, start_order};
-use crate::agent::{Agent, Contact};
-use crate::command::{Change, Effect, Reply, Report};
+use crate::agent::{Agent, Contact, Standing};
+use crate::command::{Change, Effect, Refusal, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
@@ -13,9 +13,19 @@ use std::time::Duration;
 const TIMEOUT_GRACE: Duration = Duration::from_secs(5);
 
 impl Turn<'_> {
-    pub(super) fn agent_attached(&mut self, agent: Agent, reports: Vec<Report>, stream: u64) -> Reply {
+    /// It says what its host is; what an operator wants of it stays as it was.
+    pub(super) fn agent_attached(
+        &mut self,
+        agent: Agent,
+        reports: Vec<Report>,
+        stream: u64,
+    ) -> Result<Reply, Refusal> {
         let id = agent.id.clone();
-        self.put_agent(Agent { contact: Contact::Attached, extension: None, ..agent });
+        let standing = self.world.agent(&id).map(|known| known.standing).unwrap_or_default();
+        if standing == Standing::Revoked {
+            return Err(Refusal::AgentRevoked(id));
+        }
+        self.put_agent(Agent { contact: Contact::Attached, standing, extension: None, ..agent });
         let reported: BTreeSet<(WorkerId, Launch)> =
             reports.iter().map(|report| (report.worker.clone(), report.launch)).collect();
         for report in reports {
@@ -32,7 +42,7 @@ impl Turn<'_> {
         self.repeat_run_orders(&id);
         let current_drivers = self.current_drivers(&id);
         self.effects.push(Effect::Settled { agent: id, stream, current_drivers });
-        Self::done()
+        Ok(Self::done())
     }
 
     /// Drivers on an agent that no later launch has outdated, those that are ending included.

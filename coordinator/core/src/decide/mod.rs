@@ -10,6 +10,7 @@ mod leases;
 mod outcomes;
 mod placing;
 mod runs;
+mod standing;
 mod workers;
 
 use crate::agent::Agent;
@@ -38,8 +39,9 @@ pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision,
         Command::CancelJobRun { application, run, cause, grace } => {
             turn.cancel_job_run(&application, &run, cause, grace)?
         }
-        Command::AgentAttached { agent, reports, stream } => turn.agent_attached(agent, reports, stream),
+        Command::AgentAttached { agent, reports, stream } => turn.agent_attached(agent, reports, stream)?,
         Command::AgentDetached { agent, answered } => turn.agent_detached(&agent, answered),
+        Command::SetStanding { agent, standing } => turn.set_standing(&agent, standing)?,
         Command::TermBegan => turn.term_began(),
         Command::Leaving { extension } => turn.leaving(extension),
         Command::WorkerReported { agent, report } => turn.worker_reported(&agent, report),
@@ -62,7 +64,7 @@ pub fn owed_effects(world: &World) -> Vec<Effect> {
         .map(|release| Effect::BuildRelease(release.label.clone()));
     let orders = world
         .workers()
-        .filter(|worker| world.agent(&worker.agent).is_some_and(Agent::takes_workers))
+        .filter(|worker| world.agent(&worker.agent).is_some_and(Agent::is_in_contact))
         .filter_map(|worker| match worker.state {
             WorkerState::Assigned => start_order(world, worker).map(Effect::Start),
             WorkerState::Stopping { grace_ms, .. } => Some(stop_order(worker, grace_ms)),

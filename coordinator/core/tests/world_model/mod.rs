@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // Each test file that includes this uses a part of it.
 
-use hearth_coordinator_core::agent::{Agent, Contact};
+use hearth_coordinator_core::agent::{Agent, Contact, Standing};
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{
     Change, ClientToken, Command, Decision, Effect, Refusal, Report, ReportState,
@@ -76,6 +76,7 @@ pub(crate) fn agent(name: &str, vcpu: u64) -> Agent {
         worker_address: "127.0.0.1".to_owned(),
         java: vec![17],
         contact: Contact::Attached,
+        standing: Standing::InService,
         extension: None,
     }
 }
@@ -215,7 +216,7 @@ impl Host {
                     .collect();
                 outdated.iter().for_each(|id| self.end(id, Exit::lost("outdated")));
             }
-            Effect::News { .. } | Effect::BuildRelease(_) => {}
+            Effect::News { .. } | Effect::Cut(_) | Effect::BuildRelease(_) => {}
         }
     }
 
@@ -511,7 +512,7 @@ impl Cluster {
                 | Effect::Forget { agent, .. }
                 | Effect::News { agent, .. }
                 | Effect::Settled { agent, .. } => agent,
-                Effect::BuildRelease(_) => continue,
+                Effect::Cut(_) | Effect::BuildRelease(_) => continue,
             };
             let host = self.hosts.iter_mut().find(|host| host.agent.id == *agent && host.is_attached);
             if let Some(host) = host {
