@@ -19,5 +19,6 @@ mod leases;
 mod one_job;
 mod orders;
 mod restarts;
+mod standing;
 mod stream;
 mod worker;
