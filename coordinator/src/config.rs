@@ -4,6 +4,7 @@ use anyhow::Context;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 mod endpoint;
 mod leases;
@@ -12,6 +13,9 @@ pub use endpoint::EndpointTls;
 
 /// Prefix of environment variables that override keys.
 const OVERRIDE_PREFIX: &str = "HEARTH_COORDINATOR_";
+
+/// The shortest life of a certificate.
+const LEAST_CERTIFICATE_SECONDS: u32 = 10;
 
 /// What a coordinator is started with; `coordinator.example.toml` documents every key.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -40,6 +44,8 @@ pub struct CoordinatorConfig {
     pub advertise_host: String,
     /// Name of the cluster, part of every certificate's name.
     pub cluster: String,
+    /// Seconds that certificates of agents and of the coordinator live; each is renewed at half its life.
+    pub certificate_seconds: u32,
     /// Account id, twelve digits.
     pub account_id: String,
     /// Region.
@@ -76,6 +82,7 @@ impl Default for CoordinatorConfig {
             enrolment_listen: SocketAddr::from(([127, 0, 0, 1], 8422)),
             advertise_host: "127.0.0.1".to_owned(),
             cluster: "hearth".to_owned(),
+            certificate_seconds: 86_400,
             account_id: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             lease_ms: 30_000,
@@ -105,6 +112,10 @@ impl CoordinatorConfig {
             "account_id must be twelve digits, got {:?}",
             self.account_id
         );
+        anyhow::ensure!(
+            self.certificate_seconds >= LEAST_CERTIFICATE_SECONDS,
+            "certificate_seconds must be at least {LEAST_CERTIFICATE_SECONDS}, or renewals come too late"
+        );
         self.check_endpoint()?;
         let serves_others =
             [self.agents_listen, self.enrolment_listen].iter().any(|address| !address.ip().is_loopback());
@@ -114,6 +125,11 @@ impl CoordinatorConfig {
             self.advertise_host
         );
         self.check_leases()
+    }
+
+    /// How long certificates of agents and of the coordinator live.
+    pub(crate) fn certificate_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.certificate_seconds))
     }
 
     /// Where the release manifests are.
@@ -173,15 +189,22 @@ mod tests {
             .map(|line| line.strip_prefix("# ").filter(|rest| rest.contains(" = ")).unwrap_or(line))
             .map(|line| format!("{line}\n"))
             .collect();
-        let all = parse(&text);
-        assert!(all.releases_dir.is_some() && all.share_dir.is_some());
-        assert!(all.tls_certificate.is_some() && all.tls_key.is_some());
+        let all: toml::Table = toml::from_str(&text).unwrap();
+        let refused = hearth_configuration::parse::<CoordinatorConfig>("nothing = 1", std::iter::empty());
+        let known = refused.unwrap_err().to_string();
+        let (_, known) = known.split_once("expected one of").unwrap();
+        let names: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        assert!(names.contains(&"data_dir") && names.contains(&"share_dir"), "{names:?}");
+        for name in names {
+            assert!(all.contains_key(name), "{name} is not in the example");
+        }
     }
 
     #[test]
     fn what_cannot_work_is_refused() {
         for text in [
             "account_id = \"1\"",
+            "certificate_seconds = 9",
             "listen = \"0.0.0.0:8420\"",
             "agents_listen = \"10.0.0.1:8421\"",
             "enrolment_listen = \"0.0.0.0:8422\"\nadvertise_host = \"localhost\"",

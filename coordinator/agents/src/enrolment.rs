@@ -20,6 +20,8 @@ pub struct EnrolmentService {
     pub authority: Arc<Authority>,
     /// `host:port` of the agents' service, told to who enrols.
     pub agents_endpoint: String,
+    /// How long the certificates live.
+    pub certificate_lifetime: Duration,
 }
 
 /// Makes a join token, valid for so long, and records its hash. The token itself is kept nowhere.
@@ -69,7 +71,11 @@ impl Enrolment for EnrolmentService {
 impl EnrolmentService {
     fn sign(&self, request: &v1::EnrolRequest, agent: &hearth_types::AgentId) -> Result<Vec<u8>, Status> {
         self.authority
-            .sign_request(&request.csr_der, &PeerName::Agent(agent.clone()), Terms::from_now())
+            .sign_request(
+                &request.csr_der,
+                &PeerName::Agent(agent.clone()),
+                Terms::lasting(self.certificate_lifetime),
+            )
             .map(|certificate| certificate.to_vec())
             .map_err(|error| Status::invalid_argument(error.to_string()))
     }

@@ -41,6 +41,8 @@ pub struct Terms {
     pub service_endpoint: String,
     /// The Region.
     pub region: String,
+    /// How long a certificate lives.
+    pub certificate_lifetime: Duration,
 }
 
 /// The agents' service.
@@ -106,7 +108,7 @@ impl Agents for AgentService {
         request: Request<v1::RenewCertificateRequest>,
     ) -> Result<Response<v1::RenewCertificateResponse>, Status> {
         let agent = self.caller(&request)?;
-        let terms = hearth_mtls::Terms::from_now();
+        let terms = hearth_mtls::Terms::lasting(self.terms.certificate_lifetime);
         let certificate = self
             .authority
             .sign_request(&request.into_inner().csr_der, &PeerName::Agent(agent.clone()), terms)

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 
 /// Between two looks at the clock, which goes on while a machine sleeps, and at the site's files.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// Between two tries at renewing.
+const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
 /// What is shown to agents, to hosts that enrol and to clients of the endpoint.
 pub(super) struct Certificates {
     authority: Arc<Authority>,
     hosts: Vec<String>,
+    lifetime: Duration,
     renew_at: SystemTime,
     pub(super) own: Arc<LiveCredential>,
     pub(super) site: Option<Arc<SiteCertificate>>,
@@ -25,7 +28,8 @@ impl Certificates {
     pub(super) fn open(config: &CoordinatorConfig, authority: Arc<Authority>) -> anyhow::Result<Self> {
         let host_name = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let hosts = config.certified_hosts(host_name.as_deref())?;
-        let credential = authority.issue(&PeerName::Coordinator, &hosts, Terms::from_now())?;
+        let lifetime = config.certificate_lifetime();
+        let credential = authority.issue(&PeerName::Coordinator, &hosts, Terms::lasting(lifetime))?;
         let site = match config.endpoint_tls()? {
             EndpointTls::Off | EndpointTls::OwnAuthority => None,
             EndpointTls::Site { certificate, key } => Some(
@@ -37,6 +41,7 @@ impl Certificates {
             own: LiveCredential::new(&credential)?,
             authority,
             hosts,
+            lifetime,
             site,
         })
     }
@@ -45,7 +50,7 @@ impl Certificates {
     pub(super) async fn keep_fresh(mut self, stopping: CancellationToken) {
         loop {
             tokio::select! {
-                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = tokio::time::sleep(self.next_look()) => {}
                 () = stopping.cancelled() => return,
             }
             if self.renew_at <= SystemTime::now() {
@@ -68,8 +73,15 @@ impl Certificates {
         }
     }
 
+    /// How long to sleep until there may be something to do.
+    fn next_look(&self) -> Duration {
+        let due = self.renew_at.duration_since(SystemTime::now()).unwrap_or_default();
+        due.clamp(LEAST_PAUSE, LOOK_EVERY)
+    }
+
     fn renew(&mut self) -> Result<(), hearth_mtls::MtlsError> {
-        let fresh = self.authority.issue(&PeerName::Coordinator, &self.hosts, Terms::from_now())?;
+        let fresh =
+            self.authority.issue(&PeerName::Coordinator, &self.hosts, Terms::lasting(self.lifetime))?;
         self.own.replace(&fresh)?;
         self.renew_at = fresh.renew_at()?;
         Ok(())

@@ -165,12 +165,14 @@ impl Coordinator {
                 heartbeat: config.heartbeat(),
                 service_endpoint,
                 region: config.region.clone(),
+                certificate_lifetime: config.certificate_lifetime(),
             },
         };
         let enrolment_service = EnrolmentService {
             store: parts.store.clone(),
             authority: authority.clone(),
             agents_endpoint: format!("{}:{}", config.advertise_host, agents_addr.port()),
+            certificate_lifetime: config.certificate_lifetime(),
         };
         serve_agents(&tasks, &stopping, agents, &authority, certificates.own.clone(), service)?;
         serve_enrolment(

@@ -18,8 +18,8 @@ pub const LEAF_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an authority lives: longer than any cluster should go without being renewed by hand.
 const AUTHORITY_LIFETIME: Duration = Duration::from_secs(20 * 365 * 24 * 60 * 60);
 
-/// How far hosts' clocks may lag behind the authority's.
-const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
+/// How far hosts' clocks may lag behind the authority's; certificates are valid from this long before they are signed.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(5 * 60);
 
 const CERTIFICATE_FILE: &str = "ca.pem";
 const KEY_FILE: &str = "ca.key";
@@ -36,7 +36,12 @@ pub struct Terms {
 impl Terms {
     /// A [`LEAF_LIFETIME`] from now on.
     pub fn from_now() -> Self {
-        Self { now: SystemTime::now(), lifetime: LEAF_LIFETIME }
+        Self::lasting(LEAF_LIFETIME)
+    }
+
+    /// `lifetime` from now on.
+    pub fn lasting(lifetime: Duration) -> Self {
+        Self { now: SystemTime::now(), lifetime }
     }
 }
 

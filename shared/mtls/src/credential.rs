@@ -1,5 +1,6 @@
 //! A certificate with its private key, and the slot that running connections take it from.
 
+use crate::authority::CLOCK_SKEW;
 use crate::{MtlsError, files};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
@@ -52,13 +53,14 @@ impl Credential {
         }
     }
 
-    /// When half of the certificate's life is over: the time to replace it.
+    /// When half of the certificate's life, counted from its signing, is over: the time to replace it.
     ///
     /// # Errors
     /// When the certificate is malformed.
     pub fn renew_at(&self) -> Result<SystemTime, MtlsError> {
         let (begin, end) = self.validity()?;
-        Ok(begin + end.duration_since(begin).unwrap_or_default() / 2)
+        let signed = begin + CLOCK_SKEW;
+        Ok(signed + end.duration_since(signed).unwrap_or_default() / 2)
     }
 
     /// When the certificate ceases to be accepted.
@@ -241,11 +243,15 @@ mod tests {
     }
 
     #[test]
-    fn renewal_is_due_at_half_life() {
+    fn renewal_is_due_at_half_life_however_short_that_is() {
         let authority = Authority::create("home", SystemTime::now()).unwrap();
-        let terms = Terms { now: SystemTime::now(), lifetime: Duration::from_secs(3600) };
-        let credential = authority.issue(&PeerName::Coordinator, &[], terms).unwrap();
-        let due = credential.renew_at().unwrap().duration_since(terms.now).unwrap();
-        assert!((Duration::from_secs(1600)..Duration::from_secs(1800)).contains(&due), "{due:?}");
+        for seconds in [20, 3600, 86_400] {
+            let terms = Terms::lasting(Duration::from_secs(seconds));
+            let credential = authority.issue(&PeerName::Coordinator, &[], terms).unwrap();
+            let due = credential.renew_at().unwrap().duration_since(terms.now).unwrap();
+            // Certificates count whole seconds.
+            let half = Duration::from_secs(seconds / 2);
+            assert!(due <= half && half <= due + Duration::from_secs(1), "{due:?} of {seconds} s");
+        }
     }
 }
