@@ -174,9 +174,14 @@ class Hearth(Endpoint):
     def logs(self):
         return self.log, self.data_dir / "hearth.log", self.data_dir / "agent/agent.log"
 
+    @property
+    def agent_state(self):
+        """The agent's state directory. To be looked into by plain patterns: a `**` fails when a directory goes meanwhile."""
+        return self.data_dir / "agent/state"
+
     def spark_jars(self):
         """Class path of the bundle that the agent unpacked for the first job run."""
-        bundles = sorted(self.data_dir.glob("**/bundles/*/spark/jars"))
+        bundles = sorted(self.agent_state.glob("bundles/*/spark/jars"))
         assert bundles, "no unpacked bundle"
         return f"{bundles[0]}/*"
 

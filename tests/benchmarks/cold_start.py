@@ -172,7 +172,7 @@ def main():
         jobs = Jobs(emr, s3, application, given["HEARTH_ROLE_ARN"], "cold-start")
         jobs.run(jobs.put("first.py", "print(1)"), deadline=BUNDLE_DEADLINE)
         wait_for_archives(up.data_dir)
-        spark_home = next(up.data_dir.glob("**/bundles/*/spark")).resolve()
+        spark_home = next(up.agent_state.glob("bundles/*/spark")).resolve()
         java_home = java_17()
         hearth, plain, loads = [], [], []
         for number in range(options.runs + 1):

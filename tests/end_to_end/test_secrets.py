@@ -28,7 +28,7 @@ SCRIPT = textwrap.dedent("""
 def test_the_shared_secret_is_in_no_log_page_or_command_line(jobs, until, hearth):
     job = jobs.start(jobs.put("secret.py", SCRIPT))
     jobs.wait_until(job, "RUNNING", lambda run: run["state"] == "RUNNING")
-    place = until("the secret", lambda: list(hearth.data_dir.glob("**/workers/*/tmp/secret")), 60)[0]
+    place = until("the secret", lambda: list(hearth.agent_state.glob("workers/*/tmp/secret")), 60)[0]
     secret = until("the whole secret", lambda: place.read_text()[::-1], 5)
     assert len(secret) >= 32
     holders = [pid for pid, command in command_lines() if secret.encode() in command]
@@ -42,7 +42,7 @@ def test_the_shared_secret_is_in_no_log_page_or_command_line(jobs, until, hearth
         for stream in ("stdout", "stderr"):
             assert secret not in jobs.log(job, stream, worker), f"{worker}/{stream}"
     assert secret not in str(jobs.events(job))
-    for log in list(hearth.home.glob("*.log")) + list(hearth.data_dir.glob("**/*.log")):
+    for log in hearth.logs():
         assert secret not in log.read_text(errors="replace"), log
 
 

@@ -186,9 +186,14 @@ class Host:
                     pass
             return not self.processes()
         wait_for(f"the end of all processes of {self.namespace}", nothing_runs, 30)
-        for parent in Path("/sys/fs/cgroup").glob(f"**/hearth/{self.cgroup}"):
-            for directory in sorted(parent.glob("**/"), reverse=True):
+        for parent in parent_groups(self.cgroup):
+            for directory in [*parent.glob("*/"), parent]:
                 wait_for(f"{directory} to be empty", lambda: removed(directory), 10)
+
+
+def parent_groups(name):
+    """The agents' groups of this name, in the one tree or in each controller's. No `**`: groups of others come and go."""
+    return [group for tree in ("", "*/") for group in Path("/sys/fs/cgroup").glob(f"{tree}hearth/{name}")]
 
 
 def removed(directory):
@@ -259,5 +264,5 @@ def leftovers():
     """What of ours is still there: names of namespaces, interfaces and control groups."""
     namespaces = [line.split()[0] for line in ip("netns", "list").stdout.splitlines() if line.startswith(PREFIX)]
     links = [link["ifname"] for link in json.loads(ip("-json", "link").stdout) if link["ifname"].startswith(PREFIX)]
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/hearth/lab-{os.getpid()}-*")]
+    groups = [str(path) for path in parent_groups(f"lab-{os.getpid()}-*")]
     return namespaces + links + groups
