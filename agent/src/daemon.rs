@@ -10,7 +10,9 @@ use crate::outbox::Outbox;
 use crate::roster::Roster;
 use crate::session::{Addresses, Session};
 use crate::settings::Settings;
+use crate::superseded::remove_superseded;
 use crate::uplink::{Uplink, uplink};
+use crate::worker::remove_stray;
 use anyhow::Context as _;
 use hearth_bundles::BundleCache;
 use hearth_cgroups::Cgroups;
@@ -84,12 +86,16 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         tracing::warn!(advice, "limit is only advisory");
     }
 
-    let (roster, roster_handle) = {
+    let (roster, roster_handle, found) = {
         let (host, tasks, stop) = (host.clone(), tasks.clone(), stop.clone());
         // Within the runtime: the workers' tasks begin here.
         tokio::task::spawn_blocking(move || Roster::open(host, tasks, stop)).await??
     };
     tasks.spawn(roster.run());
+    for stray in &found.strays {
+        remove_stray(&host, stray).await;
+    }
+    remove_superseded(&host, found.bundles).await;
 
     let (status, attached) = watch::channel(false);
     let metrics = Metrics::new("hearth_agent", env!("CARGO_PKG_VERSION"));
@@ -143,7 +149,20 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     }
     credentials.shutdown().await;
     drop(forwarder);
+    if let Err(error) = archives::clear_training(&host).await {
+        tracing::warn!(error = error_chain(&error), "ending a training failed");
+    }
+    tokio::task::spawn_blocking(move || remove_empty_parent(&host)).await?;
     Ok(())
+}
+
+/// Leaves no control group on a host without workers; the next agent makes it again. Blocks.
+fn remove_empty_parent(host: &Host) {
+    if host.cgroups.list().is_empty()
+        && let Err(error) = host.cgroups.remove()
+    {
+        tracing::warn!(error = error_chain(&error), "removing the control group of all workers failed");
+    }
 }
 
 async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {

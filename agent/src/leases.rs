@@ -140,7 +140,8 @@ impl Tenancy {
                 match self.move_on(contact).await {
                     Ok(moved) => {
                         self.tell(moved, is_known, &keeper);
-                        (is_known, ends_at) = (true, Some(moved.to.first()));
+                        // An end that is past was told when it came.
+                        (is_known, ends_at) = (true, Some(moved.to.first()).filter(|end| boottime() < *end));
                     }
                     Err(error) => {
                         let error = error_chain(&error);

@@ -19,6 +19,7 @@ mod session;
 mod settings;
 mod shipping;
 mod spec;
+mod superseded;
 mod uplink;
 mod worker;
 

@@ -1,5 +1,6 @@
 //! All workers of this host, and the fence that decides which orders for them count. One task owns both.
 
+use crate::archives::TRAINING;
 use crate::control::Order;
 use crate::durable;
 use crate::host::Host;
@@ -9,12 +10,13 @@ use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State, credentials_of, launch_of}
 use crate::worker::{Command, Reins, WorkerTask};
 use hearth_agent_core::fence::{Fence, StaleSender, Start};
 use hearth_agent_core::life::{AgentCause, Life, Outcome, Report, Stop};
+use hearth_bundles::BundleId;
 use hearth_credentials::{Credentials, WorkerToken};
 use hearth_processes::WorkerDir;
 use hearth_proto::v1::{self, executor_news, to_agent};
 use hearth_telemetry::error_chain;
 use hearth_types::{Epoch, JobRunId, Launch, WorkerId, WorkerKind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -110,6 +112,16 @@ pub(crate) struct Roster {
     stop: CancellationToken,
 }
 
+/// What an agent finds on its host when it starts.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// Names of directories and control groups, of this agent alone, that no worker can be made of: to be removed before
+    /// the coordinator hears what there is.
+    pub(crate) strays: BTreeSet<String>,
+    /// Bundles that workers use.
+    pub(crate) bundles: BTreeSet<BundleId>,
+}
+
 /// Why the roster cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RosterError {
@@ -120,16 +132,15 @@ pub(crate) enum RosterError {
 }
 
 impl Roster {
-    /// Takes up a former agent's workers, and ends whatever runs in this agent's control groups without a directory.
-    /// Blocks while it reads their files.
+    /// Takes up a former agent's workers. Blocks while it reads their files.
     ///
     /// # Errors
-    /// When the fence or the list of workers cannot be read. A single worker's unreadable files end that worker.
+    /// When the fence or the list of workers cannot be read. A single worker's unreadable files make it a stray.
     pub(crate) fn open(
         host: Arc<Host>,
         tasks: TaskTracker,
         stop: CancellationToken,
-    ) -> Result<(Self, RosterHandle), RosterError> {
+    ) -> Result<(Self, RosterHandle, Found), RosterError> {
         let fence = durable::read(&host.config.state_dir, FENCE_FILE).map_err(RosterError::Fence)?;
         let (sender, inbox) = mpsc::channel(INBOX);
         let handle = RosterHandle(sender);
@@ -142,23 +153,30 @@ impl Roster {
             tasks,
             stop,
         };
-        let found = roster.host.dirs.list().map_err(RosterError::List)?;
-        for name in found {
+        let mut found = Found::default();
+        // Before any worker goes on and makes one.
+        let groups = roster.host.cgroups.list();
+        for name in roster.host.dirs.list().map_err(RosterError::List)? {
             match read_worker(&roster.host, &name) {
-                Ok((dir, spec, state)) => roster.take_up(dir, spec, state),
+                Ok((dir, spec, state)) => {
+                    found.bundles.insert(spec.bundle_id());
+                    roster.take_up(dir, spec, state);
+                }
                 Err(reason) => {
                     tracing::warn!(worker_id = name, reason, "a worker's files cannot be used, it is ended");
-                    sweep(&roster.host, &name);
+                    found.strays.insert(name);
                 }
             }
         }
-        for name in roster.host.cgroups.list() {
-            if !name.parse::<WorkerId>().is_ok_and(|id| roster.workers.contains_key(&id)) {
+        for name in groups {
+            if name != TRAINING
+                && !name.parse::<WorkerId>().is_ok_and(|id| roster.workers.contains_key(&id))
+                && found.strays.insert(name.clone())
+            {
                 tracing::warn!(worker_id = name, "a control group without a worker is ended");
-                sweep(&roster.host, &name);
             }
         }
-        Ok((roster, handle))
+        Ok((roster, handle, found))
     }
 
     fn take_up(&mut self, dir: WorkerDir, spec: Spec, state: State) {
@@ -468,20 +486,5 @@ fn read_worker(host: &Host, name: &str) -> Result<(WorkerDir, Spec, State), Stri
     match (spec, state) {
         (Some(spec), Some(state)) if spec.worker_id.as_str() == name => Ok((dir, spec, state)),
         _ => Err("it was not accepted to the end".to_owned()),
-    }
-}
-
-/// Ends and removes what cannot be adopted; what resists is left for the next start. Blocks.
-fn sweep(host: &Host, name: &str) {
-    let ended = host.cgroups.open(name).and_then(|group| match group {
-        Some(group) => group.kill().and_then(|()| group.remove()),
-        None => Ok(()),
-    });
-    if let Err(error) = ended {
-        tracing::error!(worker_id = name, error = error_chain(&error), "ending a stray worker failed");
-        return;
-    }
-    if let Err(error) = host.dirs.remove(name) {
-        tracing::error!(worker_id = name, error = error_chain(&error), "removing a stray worker failed");
     }
 }

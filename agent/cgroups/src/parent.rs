@@ -131,6 +131,14 @@ impl Cgroups {
         groups.filter_map(|group| group.file_name()?.to_str().map(str::to_owned)).collect()
     }
 
+    /// Whether a process is in no group that this or another agent of the host made for a worker. False on a host without
+    /// control groups, where that cannot be told, and for a process that is gone.
+    pub fn is_outside(&self, pid: i32) -> bool {
+        let Ok(groups) = fs::read_to_string(format!("/proc/{pid}/cgroup")) else { return false };
+        let below = format!("/{COMMON_PARENT}/");
+        !self.parents.is_empty() && !groups.lines().any(|line| line.contains(&below))
+    }
+
     /// Removes the parent group itself, once no worker has a group any more. Blocks for up to 5 s.
     ///
     /// # Errors

@@ -139,6 +139,8 @@ fn freezing_stops_and_killing_ends(parent: &Parent) {
     let group = parent.0.create("frozen", &LIMITS).expect("created");
     let mut shell = run_in(&group, "echo x; while :; do :; done");
     first_line(&mut shell);
+    assert!(!parent.0.is_outside(shell.id().cast_signed()));
+    assert!(parent.0.is_outside(std::process::id().cast_signed()), "this test is nobody's worker");
     group.freeze().expect("frozen");
     assert!(group.is_frozen().expect("known"));
     let cpu = group.usage().cpu_usec;

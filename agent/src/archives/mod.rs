@@ -5,4 +5,4 @@ mod store;
 mod training;
 
 pub(crate) use store::{Archives, Wanted, archive_file};
-pub(crate) use training::keep_making;
+pub(crate) use training::{NAME as TRAINING, clear as clear_training, keep_making};

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Name of the directory and the control group of a training; no worker's, since one agent trains once at a time.
-const NAME: &str = "class-archives";
+pub(crate) const NAME: &str = "class-archives";
 const MAIN_CLASS: &str = "org.apache.spark.hearth.ArchiveTraining";
 /// Where in its home the training leaves the archives.
 const RESULT: &str = "archives";
@@ -41,7 +41,7 @@ const NICE: &str = "/usr/bin/nice";
 
 /// Why there are no archives. A worker starts without them all the same.
 #[derive(Debug, thiserror::Error)]
-enum TrainingError {
+pub(crate) enum TrainingError {
     #[error("taking a user id")]
     Uid(#[from] hearth_processes::NoFreeUid),
     #[error("preparing a directory")]
@@ -232,7 +232,7 @@ async fn run(host: &Host, dir: &WorkerDir, plan: &LaunchPlan) -> Result<Exit, Tr
 }
 
 /// Ends a training, of this agent or a former one, and removes what it leaves.
-async fn clear(host: &Arc<Host>) -> Result<(), TrainingError> {
+pub(crate) async fn clear(host: &Arc<Host>) -> Result<(), TrainingError> {
     let dir = host.training_dirs.get(NAME)?;
     if let Ok(Adoption::Running(keeper)) = adopt(dir.path()).await {
         if let Err(error) = keeper.signal_worker(WorkerSignal::Kill) {

@@ -6,4 +6,5 @@ mod outcome;
 mod removal;
 mod task;
 
+pub(crate) use removal::remove_stray;
 pub(crate) use task::{Command, Reins, WorkerTask};

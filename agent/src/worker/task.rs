@@ -484,7 +484,7 @@ impl WorkerTask {
         self.shipping = None;
         self.host.credentials.remove(&self.spec.worker_id);
         self.roster.will_be_gone(&self.spec.worker_id).await;
-        remove(&self.host, &self.spec.worker_id).await;
+        remove(&self.host, &self.spec.worker_id, self.state.uid).await;
         if let Some(uid) = self.state.uid {
             self.host.uids.release(uid);
         }
