@@ -89,6 +89,54 @@ async fn credentials_of_an_attempt_end_with_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_executor_of_a_superseded_attempt_delivers_its_logs_and_does_nothing_else() {
+    let cluster = Cluster::start().await;
+    let host = Host::enrol(&cluster, room_for(2)).await;
+    let stream = host.attach(&cluster, vec![]).await;
+    let submission = Submission::of_executors(1).attempts(2).logs_to("s3://hearth/logs");
+    let job = cluster.submit(&submission).await;
+    let driver = stream.driver(&job).await;
+    let order = stream.starts(&job, v1::WorkerKind::SparkExecutor, 1).await.remove(0);
+    let executor = crate::worker::Worker::of(&order);
+    let late = cluster.client(Keys::from(order.credentials.as_ref().expect("credentials")));
+    for word in [driver.runs(), executor.runs()] {
+        stream.say(word).await;
+    }
+    assert_eq!(late.put_object("hearth/out", "in time").await.status, 200);
+    stream.say(driver.exits(1)).await;
+    stream.stopped(&executor, 1).await;
+
+    let logs = format!("hearth/logs/applications/{}/jobs/{}/attempts/1", job.application, job.run);
+    assert_eq!(
+        late.put_object(&format!("{logs}/SPARK_EXECUTOR/1/stdout.gz"), "last words").await.status,
+        200
+    );
+    for path in [
+        "hearth/out",
+        &format!("{logs}/SPARK_DRIVER/stdout.gz"),
+        &format!("{logs}/SPARK_EXECUTOR/10/stdout.gz"),
+        &format!("{}/SPARK_EXECUTOR/1/stdout.gz", logs.replace("attempts/1", "attempts/2")),
+    ] {
+        let refused = late.put_object(path, "late").await;
+        assert!(refused.status >= 400 && refused.body.contains("ExpiredToken"), "{path}: {refused:?}");
+    }
+    assert!(late.get_object("hearth/out").await.status >= 400);
+    // Made anew meanwhile, as an agent does for long deliveries, they are good for no more.
+    let mut client = host.client(&cluster).await;
+    let request = v1::WorkerCredentialsRequest { worker_id: executor.id.clone() };
+    let again = client.worker_credentials(request).await.expect("its own worker").into_inner();
+    let again = cluster.client(Keys::from(&again));
+    assert_eq!(again.put_object(&format!("{logs}/SPARK_EXECUTOR/1/stderr.gz"), "more").await.status, 200);
+    assert!(again.put_object("hearth/out", "late").await.status >= 400);
+
+    stream.say(executor.is_stopped()).await;
+    stream.forgotten(&executor.id, 1).await;
+    let path = format!("{logs}/SPARK_EXECUTOR/1/stdout.gz");
+    assert!(late.put_object(&path, "from the grave").await.status >= 400, "the worker is gone");
+    assert_eq!(cluster.administrator().get_object(&path).await.body, "last words");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_can_do_what_its_role_allows_and_nothing_else() {
     let cluster = Cluster::start().await;
     let host = Host::enrol(&cluster, room_for(1)).await;

@@ -275,7 +275,7 @@ impl Identity {
         }
     }
 
-    fn subject(&self, claims: &SessionClaims) -> Option<Caller> {
+    pub(crate) fn subject(&self, claims: &SessionClaims) -> Option<Caller> {
         match &claims.subject {
             Subject::User { name, id } => self.user_caller(name, id),
             Subject::Role { name, id, session_name } => {

@@ -3,8 +3,7 @@
 use crate::directory::Directory;
 use crate::policies::{self, ADMINISTRATOR_ACCESS};
 use crate::vault::Vault;
-use crate::{DocumentError, Documents, IdentityError, ManagedPolicy, Role, User};
-use hearth_types::JobRunId;
+use crate::{DocumentError, Documents, IdentityError, JobClaim, ManagedPolicy, Role, User};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -14,11 +13,23 @@ const USERS: &str = "identity.user";
 const ROLES: &str = "identity.role";
 const POLICIES: &str = "identity.policy";
 
+/// What credentials that were made for a worker are still good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Everything that their role may do.
+    Current,
+    /// A newer launch was persisted or the run has ended, but the worker is not gone: it may deliver its logs (promise P9)
+    /// and touch nothing else.
+    LogsOnly,
+    /// Nothing.
+    Over,
+}
+
 /// Knows which launch of a job run's driver is the current one; asked with each use of a job's credentials, so it must
 /// answer from memory.
 pub trait LaunchGuard: Send + Sync + 'static {
-    /// Whether credentials made for this launch are still good: no newer launch was persisted, and the run has not ended.
-    fn is_current(&self, job_run: &JobRunId, attempt: u32, launch: u32) -> bool;
+    /// What the credentials of this worker are still good for.
+    fn standing(&self, job: &JobClaim) -> Standing;
 }
 
 /// Users, roles and policies of one account.
@@ -81,8 +92,8 @@ impl Identity {
         let _first_counts = self.launches.set(guard);
     }
 
-    pub(crate) fn is_current(&self, job_run: &JobRunId, attempt: u32, launch: u32) -> bool {
-        self.launches.get().is_some_and(|guard| guard.is_current(job_run, attempt, launch))
+    pub(crate) fn standing(&self, job: &JobClaim) -> Standing {
+        self.launches.get().map_or(Standing::Over, |guard| guard.standing(job))
     }
 
     /// The account's id, twelve digits.

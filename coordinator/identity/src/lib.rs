@@ -23,7 +23,7 @@ pub use documents::{Document, DocumentError, Documents, MemoryDocuments};
 pub use entities::{AccessKey, KeyStatus, ManagedPolicy, Role, User};
 pub use error::IdentityError;
 pub use hearth_coordinator_core::policy::Context;
-pub use identity::{Identity, LaunchGuard};
+pub use identity::{Identity, LaunchGuard, Standing};
 pub use policies::ADMINISTRATOR_ACCESS;
 pub use policy_text::{IdentityPolicy, TrustPolicy};
 pub use roles::NewRole;

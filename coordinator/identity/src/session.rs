@@ -1,7 +1,7 @@
 //! Sessions: temporary credentials whose whole content is sealed into their token.
 
 use crate::names::{check_name, random_id};
-use crate::{CredentialError, Identity, IdentityError, IdentityPolicy};
+use crate::{CredentialError, Identity, IdentityError, IdentityPolicy, Principal, Standing};
 use hearth_types::{JobRunId, Timestamp, WorkerId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,6 +40,9 @@ pub struct JobClaim {
     pub launch: u32,
     /// The worker.
     pub worker_id: WorkerId,
+    /// ARNs of its own log directories, each with a slash at the end: what it may write to as long as it is not gone.
+    #[serde(default)]
+    pub logs: Vec<String>,
 }
 
 /// What bounds a session beyond its subject's policies. Nothing at all is no bound.
@@ -182,6 +185,19 @@ impl Identity {
         access_key_id: &str,
         now: Timestamp,
     ) -> Result<SessionClaims, CredentialError> {
+        let claims = self.open_session(token, access_key_id, now)?;
+        match claims.job.as_ref().map(|job| self.standing(job)) {
+            None | Some(Standing::Current) => Ok(claims),
+            Some(Standing::LogsOnly | Standing::Over) => Err(CredentialError::Superseded),
+        }
+    }
+
+    fn open_session(
+        &self,
+        token: &str,
+        access_key_id: &str,
+        now: Timestamp,
+    ) -> Result<SessionClaims, CredentialError> {
         let plain = self.vault.open_token(access_key_id, token).map_err(|_| CredentialError::Unknown)?;
         let claims: SessionClaims = serde_json::from_slice(&plain).map_err(|_| CredentialError::Unknown)?;
         if claims.access_key_id != access_key_id {
@@ -190,11 +206,25 @@ impl Identity {
         if claims.expires_at <= now {
             return Err(CredentialError::Expired);
         }
-        match &claims.job {
-            Some(job) if !self.is_current(&job.job_run_id, job.attempt, job.launch) => {
-                Err(CredentialError::Superseded)
-            }
-            _ => Ok(claims),
+        Ok(claims)
+    }
+
+    /// Who presents these credentials, if they are a superseded worker's and the resource (an ARN) is among that worker's
+    /// own logs, which it may still deliver. What the role may do counts as ever.
+    pub fn log_writer(
+        &self,
+        token: &str,
+        access_key_id: &str,
+        resource: &str,
+        now: Timestamp,
+    ) -> Option<Principal> {
+        let claims = self.open_session(token, access_key_id, now).ok()?;
+        let job = claims.job.as_ref()?;
+        let is_own_log = job.logs.iter().any(|directory| resource.starts_with(directory.as_str()));
+        if !is_own_log || self.standing(job) != Standing::LogsOnly {
+            return None;
         }
+        let arn = self.subject(&claims)?.arn();
+        Some(Principal::Session { claims, arn })
     }
 }

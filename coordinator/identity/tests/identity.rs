@@ -3,7 +3,7 @@
 use hearth_identity::{
     ADMINISTRATOR_ACCESS, Context, CredentialError, DocumentError, Documents, Identity, IdentityError,
     IdentityPolicy, JobClaim, KeyStatus, LaunchGuard, MemoryDocuments, NewRole, Principal, ServiceRefused,
-    SessionPolicies, SessionRequest, TemporaryCredentials, TrustPolicy,
+    SessionPolicies, SessionRequest, Standing, TemporaryCredentials, TrustPolicy,
 };
 use hearth_types::{JobRunId, Timestamp, WorkerId};
 use std::sync::Arc;
@@ -145,10 +145,15 @@ async fn a_token_goes_with_its_key_until_it_runs_out() {
     assert_eq!(check(&one.access_key_id, &one.session_token, NOW), Err(CredentialError::Unknown));
 }
 
+/// A launch, and that its workers are gone when it is 0.
 struct CurrentLaunch(AtomicU32);
 impl LaunchGuard for CurrentLaunch {
-    fn is_current(&self, _: &JobRunId, attempt: u32, launch: u32) -> bool {
-        (attempt, launch) == (1, self.0.load(Ordering::SeqCst))
+    fn standing(&self, job: &JobClaim) -> Standing {
+        match self.0.load(Ordering::SeqCst) {
+            0 => Standing::Over,
+            current if current == job.launch => Standing::Current,
+            _ => Standing::LogsOnly,
+        }
     }
 }
 
@@ -158,7 +163,8 @@ async fn a_newer_launch_revokes_the_older_ones_credentials() {
     job_role(&identity).await;
     let job_run_id = JobRunId::new("00f").expect("id");
     let worker_id = WorkerId::new("w-1").expect("id");
-    let job = JobClaim { job_run_id, attempt: 1, launch: 1, worker_id };
+    let logs = vec!["arn:aws:s3:::logs/applications/a/jobs/j/SPARK_EXECUTOR/1/".to_owned()];
+    let job = JobClaim { job_run_id, attempt: 1, launch: 1, worker_id, logs };
     let credentials = session(&identity, SessionPolicies::default(), Some(job));
     let check =
         || identity.secret_for(&credentials.access_key_id, Some(&credentials.session_token), NOW).map(|_| ());
@@ -166,8 +172,18 @@ async fn a_newer_launch_revokes_the_older_ones_credentials() {
     let current = Arc::new(CurrentLaunch(AtomicU32::new(1)));
     identity.guard_launches(current.clone());
     assert_eq!(check(), Ok(()));
+    let writes = |key: &str| {
+        let resource = format!("arn:aws:s3:::logs/applications/a/jobs/j/{key}");
+        let (token, id) = (&credentials.session_token, &credentials.access_key_id);
+        identity.log_writer(token, id, &resource, NOW).is_some()
+    };
+    assert!(!writes("SPARK_EXECUTOR/1/stdout.gz"), "it has all its rights");
     current.0.store(2, Ordering::SeqCst);
     assert_eq!(check(), Err(CredentialError::Superseded));
+    assert!(writes("SPARK_EXECUTOR/1/stdout.gz"), "what it wrote before its end is still delivered");
+    assert!(!writes("SPARK_EXECUTOR/10/stdout.gz") && !writes("SPARK_DRIVER/stdout.gz"));
+    current.0.store(0, Ordering::SeqCst);
+    assert!(!writes("SPARK_EXECUTOR/1/stdout.gz"), "once it is gone nothing follows");
 }
 
 #[tokio::test]

@@ -23,14 +23,13 @@ use certificates::Certificates;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
 use hearth_coordinator_core::command::Command;
 use hearth_engine::Engine;
-use hearth_identity::{Identity, LaunchGuard, NewAccessKey};
+use hearth_identity::{Identity, JobClaim, LaunchGuard, NewAccessKey, Standing};
 use hearth_mtls::{Admission, Authority, LiveCredential, MtlsListener};
 use hearth_objects::ObjectStore;
 use hearth_proto::v1::agents_server::AgentsServer;
 use hearth_proto::v1::enrolment_server::EnrolmentServer;
 use hearth_releases::Catalog;
 use hearth_store::Store;
-use hearth_types::JobRunId;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -84,13 +83,17 @@ pub struct Coordinator {
 struct Guard(Engine);
 
 impl LaunchGuard for Guard {
-    /// Credentials of a launch stay good until a newer launch is durable, and while the logs of an ended run are shipped.
-    fn is_current(&self, job_run: &JobRunId, attempt: u32, launch: u32) -> bool {
-        let given = hearth_types::Launch { attempt, launch };
+    /// Credentials are good until a newer launch is durable or the run has ended; for a worker's own logs they are good as
+    /// long as it is not gone.
+    fn standing(&self, job: &JobClaim) -> Standing {
+        let given = hearth_types::Launch { attempt: job.attempt, launch: job.launch };
         let world = self.0.snapshot();
-        match world.run(job_run) {
-            Some(run) => run.launch <= given,
-            None => world.workers_of(job_run).any(|worker| worker.launch == given),
+        if world.run(&job.job_run_id).is_some_and(|run| run.launch <= given) {
+            return Standing::Current;
+        }
+        match world.worker(&job.worker_id) {
+            Some(worker) if worker.launch == given => Standing::LogsOnly,
+            Some(_) | None => Standing::Over,
         }
     }
 }

@@ -3,9 +3,11 @@
 use super::builds::RELEASES_BUCKET;
 use super::seeds::MANAGED_LOGS_ROLE;
 use futures::StreamExt;
-use hearth_agents::{BundleStream, MANAGED_BUCKET, Supplies, SupplyError, WorkerCredentials};
+use hearth_agents::{
+    BundleStream, MANAGED_BUCKET, Supplies, SupplyError, WorkerCredentials, worker_log_path,
+};
 use hearth_coordinator_core::job_run::RunSpec;
-use hearth_coordinator_core::worker::Worker;
+use hearth_coordinator_core::worker::{Role, Worker};
 use hearth_engine::{Engine, now};
 use hearth_identity::{
     Identity, IdentityPolicy, JobClaim, SessionPolicies, SessionRequest, TemporaryCredentials,
@@ -60,6 +62,7 @@ impl Supplies for DaemonSupplies {
                 attempt: worker.launch.attempt,
                 launch: worker.launch.launch,
                 worker_id: worker.id.clone(),
+                logs: log_directories(worker, &spec),
             }),
         };
         let issued = self.identity.issue_session(request, now()).map_err(impossible)?;
@@ -111,6 +114,19 @@ impl DaemonSupplies {
         let record = self.store.job_run(run).await.map_err(|e| failed("reading a job run")(Box::new(e)))?;
         record.map(|record| record.run.spec).ok_or_else(|| SupplyError::Missing(format!("job run {run}")))
     }
+}
+
+/// ARNs of the directories below the user's log URI that a worker writes to.
+fn log_directories(worker: &Worker, spec: &RunSpec) -> Vec<String> {
+    let Some((_, place)) = spec.log_uri.as_ref().and_then(|uri| uri.split_once("://")) else {
+        return Vec::new();
+    };
+    let (own, events) = worker_log_path(worker, spec.max_attempts > 1);
+    let directories = match worker.role {
+        Role::Driver => vec![own, events],
+        Role::Executor { .. } => vec![own],
+    };
+    directories.iter().map(|directory| format!("arn:aws:s3:::{place}/{directory}/")).collect()
 }
 
 fn session_policies(
