@@ -41,6 +41,7 @@ public final class Main {
     }
 
     private void serve(String socket, String workerId) {
+        LeaseWatch.start(Path.of(socket));
         ControlChannel.Identity identity = new ControlChannel.Identity(
                 workerId, UUID.randomUUID().toString(), ProcessHandle.current().pid());
         channel = new ControlChannel(Path.of(socket), identity, new ControlChannel.Handler() {
