@@ -155,6 +155,11 @@ impl Destination {
         Ok(Self::within(kind, &uri, "", key_prefix, store))
     }
 
+    /// Addresses `key_prefix` in `store`, which messages call `uri`; for tests and measurements.
+    pub fn in_store(kind: DestinationKind, uri: &str, key_prefix: &str, store: impl ObjectStore) -> Self {
+        Self::within(kind, uri, "", key_prefix, store)
+    }
+
     fn within(
         kind: DestinationKind,
         uri: &str,

@@ -345,7 +345,8 @@ impl Shipper {
         let file = file.try_clone().map_err(|source| local(name, source))?;
         let slots = self.spec.uploads.clone();
         let store = self.place(kind).destination.store.clone();
-        upload(&store, key, (name, file), range, encoding, &slots).await?;
+        let part_bytes = self.spec.pace.upload_part_bytes;
+        upload(&store, key, (name, file), range, encoding, (&slots, part_bytes)).await?;
         // A pass that finds nothing to send proves nothing; only this does.
         self.place(kind).health.succeeded();
         Ok(())

@@ -23,8 +23,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks between them; when full, reading waits.
 const CHUNKS_IN_FLIGHT: usize = 4;
 
-/// Bytes of one part of a multipart upload, above the 5 MiB that S3 wants at least; smaller objects are one put.
-const UPLOAD_PART_BYTES: usize = 8 * 1024 * 1024;
+/// What [`Pace::upload_part_bytes`](crate::Pace::upload_part_bytes) is by default.
+pub(crate) const UPLOAD_PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// Parts of one object under way at a time. With the buffer being filled an upload holds at most 25 MiB.
 const UPLOAD_PARTS_IN_FLIGHT: usize = 2;
@@ -38,7 +38,8 @@ pub(crate) enum Encoding {
     Plain,
 }
 
-/// Writes `range` of `file`, called `name` in messages, to the object `path`, which appears whole or not at all.
+/// Writes `range` of `file`, called `name` in messages, to the object `path`, which appears whole or not at all; in
+/// one put if it is shorter than `part_bytes`, else in parts of that length.
 ///
 /// Waits for one of the host's upload slots. Cancel safe: an unfinished multipart upload may be left to the store's
 /// own cleaning.
@@ -48,12 +49,12 @@ pub(crate) async fn upload(
     (name, file): (&str, File),
     range: Range<u64>,
     encoding: Encoding,
-    slots: &Semaphore,
+    (slots, part_bytes): (&Semaphore, usize),
 ) -> Result<(), ShipError> {
     let _slot = slots.acquire().await.expect("the semaphore is never closed");
     let (sender, mut chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
     let reading = tokio::task::spawn_blocking(move || encode(&file, range, encoding, sender));
-    let mut writer = BufWriter::with_capacity(store.clone(), path, UPLOAD_PART_BYTES)
+    let mut writer = BufWriter::with_capacity(store.clone(), path, part_bytes)
         .with_max_concurrency(UPLOAD_PARTS_IN_FLIGHT);
     let mut written = Ok(());
     while let Some(chunk) = chunks.recv().await {

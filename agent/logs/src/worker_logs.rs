@@ -13,6 +13,7 @@ use crate::cursor::CursorError;
 use crate::destination::Destination;
 use crate::error::ShipOutcome;
 use crate::shipper::{Pass, Shipper};
+use crate::upload::UPLOAD_PART_BYTES;
 
 /// Uploads under way at a time on a host, as permits of [`LogSpec::uploads`]; with 25 MiB each, 200 MiB at most.
 pub const UPLOADS_PER_HOST: usize = 8;
@@ -28,6 +29,8 @@ pub struct Pace {
     pub refusal_budget: Duration,
     /// Uncompressed bytes of an archived part, for a worker that has not shipped anything yet.
     pub part_bytes: u64,
+    /// Bytes of one part of a multipart upload; S3 wants 5 MiB at least. Smaller objects are one put.
+    pub upload_part_bytes: usize,
 }
 
 impl Default for Pace {
@@ -37,6 +40,7 @@ impl Default for Pace {
             event_logs: Duration::from_secs(30),
             refusal_budget: Duration::from_secs(15),
             part_bytes: PART_BYTES,
+            upload_part_bytes: UPLOAD_PART_BYTES,
         }
     }
 }
