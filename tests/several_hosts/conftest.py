@@ -7,9 +7,7 @@ from lab import BUNDLE_DEADLINE, RELEASE, Jobs, client_of
 BUCKET = "several-hosts"
 
 
-@pytest.fixture(scope="session")
-def cluster():
-    cluster = Cluster()
+def running(cluster):
     try:
         try:
             yield cluster.start()
@@ -17,7 +15,18 @@ def cluster():
             pytest.skip(f"needs network namespaces: {refused}")
     finally:
         cluster.stop()
-    assert leftovers() == []
+    assert leftovers(cluster) == []
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    yield from running(Cluster())
+
+
+@pytest.fixture(scope="module")
+def short_lived():
+    """A cluster of one host whose certificates live for seconds."""
+    yield from running(Cluster(hosts=1, settings="certificate_seconds = 20\n"))
 
 
 @pytest.fixture(scope="session")

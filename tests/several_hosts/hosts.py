@@ -5,6 +5,7 @@ namespace. Everything made here carries this process's id in its name and is rem
 """
 
 import ipaddress
+import itertools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from lab import DIST, Endpoint, wait_for
 
 PREFIX = f"hl{os.getpid()}"
 START_DEADLINE = 60
+ATTACHED = "attached to the coordinator"
 
 
 class NoNamespaces(Exception):
@@ -31,11 +33,15 @@ def ip(*words, check=True):
 class Network:
     """A bridge, and one namespace at the end of each of its cables."""
 
+    numbers = itertools.count()
+
     def __init__(self):
-        # Apart from other runs at the same time, and in a range that no example of ours uses.
-        pid = os.getpid()
-        self.range = ipaddress.ip_network(f"10.{200 + pid % 50}.{pid // 50 % 256}.0/24")
-        self.bridge = f"{PREFIX}b"
+        # Apart from other networks of this process and of others at the same time.
+        self.number = next(self.numbers)
+        place = 8 * os.getpid() + self.number
+        self.range = ipaddress.ip_network(f"10.{200 + place // 256 % 50}.{place % 256}.0/24")
+        self.name = f"{PREFIX}{'abcdefgh'[self.number]}"
+        self.bridge = f"{self.name}b"
         self.namespaces = []
 
     def address(self, number):
@@ -45,7 +51,7 @@ class Network:
         """The coordinator's address; raises `NoNamespaces` where none may be made."""
         if os.geteuid() != 0:
             raise NoNamespaces("only root may make network namespaces")
-        for words in (["netns", "add", f"{PREFIX}-probe"], ["netns", "delete", f"{PREFIX}-probe"],
+        for words in (["netns", "add", f"{self.name}-probe"], ["netns", "delete", f"{self.name}-probe"],
                       ["link", "add", self.bridge, "type", "bridge"]):
             try:
                 done = ip(*words, check=False)
@@ -59,7 +65,7 @@ class Network:
 
     def plug(self, number):
         """Makes a namespace with an address; answers both."""
-        namespace, cable, address = f"{PREFIX}-{number}", self.cable(number), self.address(10 + number)
+        namespace, cable, address = f"{self.name}-{number}", self.cable(number), self.address(10 + number)
         ip("netns", "add", namespace)
         self.namespaces.append(namespace)
         ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", namespace)
@@ -70,7 +76,7 @@ class Network:
         return namespace, address
 
     def cable(self, number):
-        return f"{PREFIX}v{number}"
+        return f"{self.name}v{number}"
 
     def cut(self, number):
         ip("link", "set", self.cable(number), "down")
@@ -105,10 +111,11 @@ class Daemon:
             self.process.send_signal(with_signal)
             self.process.wait(30)
 
-    def said(self, text):
-        if self.process.poll() is not None:
+    def times(self, text):
+        """How often it said so."""
+        if self.process and self.process.poll() not in (None, -signal.SIGKILL):
             raise AssertionError(f"{self.command} ended:\n{self.log.read_text()[-4000:]}")
-        return text in self.log.read_text(errors="replace")
+        return self.log.read_text(errors="replace").count(text) if self.log.exists() else 0
 
 
 class Host:
@@ -119,7 +126,7 @@ class Host:
         self.namespace, self.address = cluster.network.plug(number)
         self.inside = ["nsenter", f"--net=/run/netns/{self.namespace}"]
         self.state = cluster.home / f"host-{number}"
-        self.cgroup = f"lab-{os.getpid()}-{number}"
+        self.cgroup = f"lab-{os.getpid()}-{cluster.network.number}-{number}"
         self.config = cluster.home / f"agent-{number}.toml"
         self.agent = Daemon("hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside)
         self.id = None
@@ -138,7 +145,7 @@ class Host:
         self.config.write_text(
             f'state_dir = "{self.state}"\ncoordinators = ["{self.cluster.address}:8421"]\n'
             f'worker_address = "{self.address}"\ncapacity = {{ vcpu = 2, memory_gib = 4, disk_gib = 100 }}\n'
-            f'host = {{ cgroup = "{self.cgroup}", first_uid = {800_000 + 1000 * self.number}, uids = 1000 }}\n'
+            f'host = {{ cgroup = "{self.cgroup}", first_uid = {800_000 + 10_000 * self.cluster.network.number + 1000 * self.number}, uids = 1000 }}\n'
             'archives.enabled = false\nhealth.listen = "127.0.0.1:8425"\n')
         return self
 
@@ -207,12 +214,12 @@ def removed(directory):
 
 
 class Cluster(Endpoint):
-    """A coordinator and its hosts."""
+    """A coordinator, with `settings` more in its configuration, and its hosts."""
 
-    def __init__(self, hosts=2):
+    def __init__(self, hosts=2, settings=""):
         super().__init__("several-hosts", scheme="https")
         self.network = Network()
-        self.hosts, self.wanted = [], hosts
+        self.hosts, self.wanted, self.more = [], hosts, settings
         self.address = None
         self.coordinator = Daemon("hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log")
 
@@ -221,19 +228,23 @@ class Cluster(Endpoint):
         (self.home / "coordinator.toml").write_text(
             f'data_dir = "{self.data_dir}"\nlisten = "{self.address}:8420"\ntls = true\n'
             f'agents_listen = "{self.address}:8421"\nenrolment_listen = "{self.address}:8422"\n'
-            f'advertise_host = "{self.address}"\ncluster = "lab"\n')
-        self.coordinator.start()
-        wait_for("the coordinator", lambda: self.coordinator.said("coordinator ready") and self.answers(), START_DEADLINE)
+            f'advertise_host = "{self.address}"\ncluster = "lab"\n{self.more}')
+        self.start_coordinator()
         for number in range(1, self.wanted + 1):
             self.add_host()
         return self
+
+    def start_coordinator(self):
+        ready = self.coordinator.times("coordinator ready")
+        self.coordinator.start()
+        wait_for("the coordinator", lambda: self.coordinator.times("coordinator ready") > ready and self.answers(), START_DEADLINE)
 
     def add_host(self):
         """One more host, in contact."""
         host = Host(self, len(self.hosts) + 1)
         self.hosts.append(host)
         host.join().start()
-        wait_for(f"agent {host.id}", lambda: host.agent.said("attached to the coordinator"), START_DEADLINE)
+        wait_for(f"agent {host.id}", lambda: host.agent.times(ATTACHED), START_DEADLINE)
         return host
 
     def host_of_driver(self):
@@ -260,9 +271,10 @@ class Cluster(Endpoint):
         self.remove()
 
 
-def leftovers():
-    """What of ours is still there: names of namespaces, interfaces and control groups."""
-    namespaces = [line.split()[0] for line in ip("netns", "list").stdout.splitlines() if line.startswith(PREFIX)]
-    links = [link["ifname"] for link in json.loads(ip("-json", "link").stdout) if link["ifname"].startswith(PREFIX)]
-    groups = [str(path) for path in parent_groups(f"lab-{os.getpid()}-*")]
+def leftovers(cluster):
+    """What of a stopped cluster is still there: names of namespaces, interfaces and control groups."""
+    name = cluster.network.name
+    namespaces = [line.split()[0] for line in ip("netns", "list").stdout.splitlines() if line.startswith(name)]
+    links = [link["ifname"] for link in json.loads(ip("-json", "link").stdout) if link["ifname"].startswith(name)]
+    groups = [str(path) for host in cluster.hosts for path in parent_groups(host.cgroup)]
     return namespaces + links + groups

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 
 import pytest
+from hosts import ATTACHED, START_DEADLINE
 from lab import wait_for
 
 # Groups numbers, slowly if wanted: a shuffle, so that each executor needs what the others have.
@@ -90,10 +91,22 @@ def test_an_agent_killed_and_started_again_adopts_its_workers(cluster, jobs, bus
     assert len(before) == 3
     here.agent.kill()
     assert cluster.workers() == before, "workers died with their agent"
+    attached = here.agent.times(ATTACHED)
     here.start()
-    wait_for("the agent to attach again", lambda: here.agent.log.read_text().count("attached to the coordinator") > 1, 60)
+    wait_for("the agent to attach again", lambda: here.agent.times(ATTACHED) > attached, START_DEADLINE)
     assert cluster.workers() == before
     finished(jobs, busy)
+
+
+def test_a_drained_host_gets_no_workers_until_it_is_taken_back(cluster, jobs):
+    cluster.become_idle()
+    drained, other = cluster.hosts
+    cluster.run("agent", "drain", drained.id)
+    job = jobs.start(jobs.put("groups.py", GROUPS), 1000, 0, conf={"spark.executor.instances": "1"})
+    jobs.wait(job)
+    assert hosts_of_executors(jobs, job) == {other.address}
+    assert json.loads(cluster.run("agent", "describe", drained.id, "--json").stdout)["standing"] == "DRAINING"
+    assert cluster.run("agent", "undrain", drained.id).stdout == f"{drained.id} is IN_SERVICE, with 0 workers\n"
 
 
 def test_executors_killed_from_outside_are_replaced_at_nobodys_charge(cluster, jobs, busy):
