@@ -120,6 +120,19 @@ fn a_driver_on_a_revoked_agent_is_replaced_only_when_its_lease_is_over() {
 }
 
 #[test]
+fn silent_hosts_out_of_service_do_not_hold_up_the_replacement_of_drivers() {
+    let hosts = vec![agent("a", 4), agent("b", 4), agent("c", 4)];
+    let mut cluster = Cluster::in_service(vec![application("app")], hosts);
+    set(&mut cluster, "c", Standing::Draining).expect("accepted");
+    run(&mut cluster, "job", spec(2, 0, 1, 2));
+    let here = usize::from(workers(&cluster, "b") == 1);
+    cluster.cut_off(here);
+    cluster.cut_off(2);
+    cluster.pass(36_000);
+    assert_eq!(cluster.run("job").launch.attempt, 2, "one of two in service is silent, not two of three");
+}
+
+#[test]
 fn a_revoked_agent_never_comes_back() {
     let mut cluster = cluster();
     set(&mut cluster, "a", Standing::Revoked).expect("accepted");
