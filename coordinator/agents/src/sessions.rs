@@ -103,8 +103,8 @@ impl Sessions {
         let extension = to_agent::Message::LeaseExtension(LeaseExtension { length_ms });
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
         inner.is_closed = true;
-        for session in inner.latest.values() {
-            send(session, extension.clone());
+        for (agent, session) in &inner.latest {
+            send(agent, session, extension.clone());
         }
     }
 
@@ -129,7 +129,7 @@ impl Sessions {
     pub(crate) fn send(&self, agent: &AgentId, message: to_agent::Message) {
         let inner = self.inner.lock().expect("nobody panics while holding the sessions");
         if let Some(session) = inner.latest.get(agent) {
-            send(session, message);
+            send(agent, session, message);
         }
     }
 
@@ -137,15 +137,15 @@ impl Sessions {
     pub(crate) fn send_down(&self, agent: &AgentId, stream: u64, message: to_agent::Message) {
         let inner = self.inner.lock().expect("nobody panics while holding the sessions");
         if let Some(session) = inner.latest.get(agent).filter(|session| session.number == stream) {
-            send(session, message);
+            send(agent, session, message);
         }
     }
 }
 
-fn send(session: &Session, message: to_agent::Message) {
+fn send(agent: &AgentId, session: &Session, message: to_agent::Message) {
     let Some(outbox) = &session.outbox else { return };
     if outbox.try_send(Ok(ToAgent { message: Some(message) })).is_err() {
-        tracing::warn!("an agent does not take its messages; closing its stream");
+        tracing::warn!(agent_id = %agent, "agent does not take its messages; closing its stream");
         session.closed.cancel();
     }
 }

@@ -191,6 +191,20 @@ impl ExecutorTally {
     }
 }
 
+/// The end of an executor, as its driver is told of it once more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecutorExit {
+    /// Its number within the attempt.
+    pub executor: u32,
+    /// Exit code as Spark counts.
+    pub code: i32,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Ends of executors that are remembered for their driver.
+const EXITS_REMEMBERED: usize = 32;
+
 /// An attempt that failed and was followed by another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
@@ -242,6 +256,9 @@ pub struct JobRun {
     /// Why the current attempt is being given up while its driver still has to end.
     #[serde(default)]
     pub given_up: Option<String>,
+    /// The latest ends of the current attempt's executors, in order: the driver may have missed what it was told of them.
+    #[serde(default)]
+    pub exits: Vec<ExecutorExit>,
     /// The attempts before the current one, in order.
     #[serde(default)]
     pub failed_attempts: Vec<FailedAttempt>,
@@ -298,6 +315,13 @@ impl JobRun {
             | RunPhase::Cancelling { .. }
             | RunPhase::Ended { .. } => None,
         }
+    }
+
+    /// Remembers the end of an executor of the current attempt; the oldest makes room.
+    pub(crate) fn remember(&mut self, exit: ExecutorExit) {
+        self.exits.push(exit);
+        let surplus = self.exits.len().saturating_sub(EXITS_REMEMBERED);
+        self.exits.drain(..surplus);
     }
 
     /// When the current attempt began to wait for its driver: with the job run, or when the attempt before failed.

@@ -489,6 +489,43 @@ fn a_host_that_died_while_the_coordinator_was_down_is_lost_in_the_end() {
 }
 
 #[test]
+fn a_driver_that_may_have_missed_the_end_of_an_executor_is_told_again_without_blame() {
+    let mut cluster = running(spec(1, 2, 1, 1));
+    let executor = executors(&cluster).remove(0);
+    let Role::Executor { executor: number, .. } = executor.role else { panic!("an executor") };
+    let at = cluster.workers(&run_id("r"))[0].0;
+    end(&mut cluster, &executor, fails());
+    // The word is on its way when the stream breaks, and the coordinator with it.
+    cluster.restart();
+    cluster.attach(at);
+    let told: Vec<News> = cluster.hosts[at]
+        .inbox
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::News { news, .. } => Some(news.clone()),
+            _ => None,
+        })
+        .collect();
+    let again = News::Exited {
+        executor: number,
+        code: 1,
+        caused_by_app: false,
+        reason: "the executor ended with exit code 1".to_owned(),
+    };
+    assert_eq!(told, [again]);
+    assert_eq!(cluster.run("r").executors.failed, 1, "counted once");
+    // Only so many are remembered, the latest.
+    for number in 0..40 {
+        cluster.schedule();
+        cluster.flow();
+        let executor = executors(&cluster).pop().expect("one that was started");
+        end(&mut cluster, &executor, Exit::lost(format!("{number}")));
+    }
+    let exits = &cluster.run("r").exits;
+    assert_eq!((exits.len(), exits[0].reason.as_str(), exits[31].reason.as_str()), (32, "8", "39"));
+}
+
+#[test]
 fn a_restart_disturbs_no_job_run() {
     let mut cluster = running(spec(1, 2, 1, 1));
     let before = cluster.workers(&run_id("r"));

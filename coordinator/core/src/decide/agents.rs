@@ -41,6 +41,9 @@ impl Turn<'_> {
         }
         self.repeat_run_orders(&id);
         let current_drivers = self.current_drivers(&id);
+        for driver in &current_drivers {
+            self.repeat_exits(driver);
+        }
         self.effects.push(Effect::Settled { agent: id, stream, current_drivers });
         Ok(Self::done())
     }

@@ -40,6 +40,7 @@ impl Turn<'_> {
         run.app = None;
         run.targets = Vec::new();
         run.next_executor = 1;
+        run.exits = Vec::new();
         run.given_up = None;
         run.updated_at = self.now;
         self.put_run(run);

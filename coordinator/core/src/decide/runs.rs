@@ -46,6 +46,7 @@ impl Turn<'_> {
             next_executor: 1,
             executors: ExecutorTally::default(),
             given_up: None,
+            exits: Vec::new(),
             failed_attempts: Vec::new(),
             attempt_started_at: None,
             pause: None,

@@ -3,7 +3,7 @@
 use super::outcomes::{self, Fault};
 use super::{Turn, start_order, stop_order};
 use crate::command::{DriverWord, Effect, News, Reply, Report, ReportState};
-use crate::job_run::{ExecutorProfile, JobRun, Outcome, RunPhase};
+use crate::job_run::{ExecutorExit, ExecutorProfile, JobRun, Outcome, RunPhase};
 use crate::schedule::{DEFAULT_PROFILE, first_executors};
 use crate::worker::{Exit, Role, StopCause, Worker, WorkerState};
 use hearth_types::{AgentId, JobRunId, Launch, WorkerId};
@@ -104,6 +104,13 @@ impl Turn<'_> {
             Role::Driver => self.driver_ended(&worker, exit),
             Role::Executor { executor, .. } => {
                 let (fault, reason) = outcomes::of_executor(exit, &worker);
+                let ended =
+                    ExecutorExit { executor: *executor, code: exit.spark_code(), reason: reason.clone() };
+                self.edit_run(&worker.run, worker.launch, |run| {
+                    if run.driver().is_some() {
+                        run.remember(ended);
+                    }
+                });
                 let news = News::Exited {
                     executor: *executor,
                     code: exit.spark_code(),
@@ -173,6 +180,27 @@ impl Turn<'_> {
         let Some(driver) = run.driver().and_then(|id| self.world.worker(id)) else { return };
         let (agent, driver) = (driver.agent.clone(), driver.id.clone());
         self.effects.push(Effect::News { agent, driver, launch: executor.launch, news });
+    }
+
+    /// Tells a driver once more of executors that ended, for the word may have been lost with its agent's stream. Nobody is
+    /// blamed this time: a failure that is counted twice could end the job.
+    pub(super) fn repeat_exits(&mut self, driver: &WorkerId) {
+        let Some(driver) = self.world.worker(driver) else { return };
+        let Some(run) = self.world.run(&driver.run).filter(|run| run.driver() == Some(&driver.id)) else {
+            return;
+        };
+        let news = run.exits.iter().map(|exit| Effect::News {
+            agent: driver.agent.clone(),
+            driver: driver.id.clone(),
+            launch: driver.launch,
+            news: News::Exited {
+                executor: exit.executor,
+                code: exit.code,
+                caused_by_app: false,
+                reason: exit.reason.clone(),
+            },
+        });
+        self.effects.extend(news);
     }
 
     pub(super) fn driver_said(
