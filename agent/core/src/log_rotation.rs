@@ -6,12 +6,25 @@
 //! keeps its length, so offsets stay valid and the writer notices nothing.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 /// Uncompressed bytes of one archived part. A multiple of every file system's block size, so that a freed part
 /// frees whole blocks.
 pub const PART_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Bytes of a log that refreshing its object may take for each second that passes, about a hundredth of a core.
+pub const REFRESH_BYTES_PER_SECOND: u64 = 2 * 1024 * 1024;
+
+/// How long an object that holds `len` bytes of a log rests after a refresh, which makes it anew from its beginning.
+///
+/// `pace` (guide:4843), unless the object is so long that this would take more than [`REFRESH_BYTES_PER_SECOND`]: a
+/// log that grows by a line now and then would be read and sent over and over, and more of it each time. A current
+/// object rests a minute at most, since it is never longer than a part; a part that is full is archived at once.
+pub fn refresh_after(len: u64, pace: Duration) -> Duration {
+    pace.max(Duration::from_secs(len / REFRESH_BYTES_PER_SECOND))
+}
 
 /// What has been done for one log file; persisted after each action, and only moved forward.
 ///
@@ -174,6 +187,18 @@ mod tests {
             prop_assert!(world.current.len() < PART as usize);
             prop_assert_eq!(world.freed, world.archived.len() as u64 * PART);
             prop_assert!(plan(&world.shipped, world.written.len() as u64, PART).is_empty());
+        }
+    }
+
+    #[test]
+    fn what_refreshing_takes_does_not_grow_with_the_log() {
+        let pace = Duration::from_secs(15);
+        assert_eq!(refresh_after(0, pace), pace);
+        assert_eq!(refresh_after(30 << 20, pace), pace);
+        assert_eq!(refresh_after(PART_BYTES, pace), Duration::from_secs(64));
+        for gib in 1..20 {
+            let len = gib << 30;
+            assert!(len <= refresh_after(len, pace).as_secs() * REFRESH_BYTES_PER_SECOND);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hearth_agent_core::log_rotation::{PART_BYTES, Shipped};
 use serde::{Deserialize, Serialize};
@@ -48,14 +49,18 @@ impl Cursor {
 }
 
 /// A cursor with its place on the disk. Never in the worker's own directory, which the worker can write.
+///
+/// Clones are the same file, and save one after the other.
 #[derive(Debug, Clone)]
 pub(crate) struct CursorFile {
     path: PathBuf,
+    /// The number of the save that the file is from.
+    saved: Arc<Mutex<u64>>,
 }
 
 impl CursorFile {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, saved: Arc::default() }
     }
 
     /// Reads the cursor, or makes a new one if there is none; blocking.
@@ -70,8 +75,16 @@ impl CursorFile {
     }
 
     /// Replaces the cursor durably; blocking.
-    pub(crate) fn save(&self, cursor: &Cursor) -> Result<(), CursorError> {
-        self.replace(cursor).map_err(|error| self.failed("writing", error))
+    ///
+    /// Saves are numbered upwards from 1. One that nobody waits for any more may still be under way when the next
+    /// begins: it does nothing once a later one was done, lest it take back what bytes were freed upon.
+    pub(crate) fn save(&self, number: u64, cursor: &Cursor) -> Result<(), CursorError> {
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        if number > *saved {
+            self.replace(cursor).map_err(|error| self.failed("writing", error))?;
+            *saved = number;
+        }
+        Ok(())
     }
 
     fn replace(&self, cursor: &Cursor) -> io::Result<()> {
@@ -93,13 +106,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_save_that_was_overtaken_takes_nothing_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = CursorFile::new(dir.path().join("ship.json"));
+        let early = file.load(Some(10)).unwrap();
+        let late = Cursor { log_uri_given_up: Some("refused".into()), ..early.clone() };
+        file.save(2, &late).unwrap();
+        file.clone().save(1, &early).unwrap();
+        assert_eq!(file.load(None).unwrap(), late);
+    }
+
+    #[test]
     fn a_cursor_comes_back_and_a_damaged_one_is_not_taken_for_none() {
         let dir = tempfile::tempdir().unwrap();
         let file = CursorFile::new(dir.path().join("ship.json"));
         let mut cursor = file.load(Some(10)).unwrap();
         let shipped = Shipped { archived_parts: 2, freed_parts: 1, current: Some(20..25) };
         cursor.streams.insert("stdout".into(), shipped);
-        file.save(&cursor).unwrap();
+        file.save(1, &cursor).unwrap();
         assert_eq!(file.load(Some(99)).unwrap(), cursor);
         fs::write(dir.path().join("ship.json"), b"").unwrap();
         assert!(file.load(None).is_err());

@@ -6,7 +6,7 @@ use std::io;
 use std::ops::Range;
 use std::time::Duration;
 
-use hearth_agent_core::log_rotation::{Action, plan};
+use hearth_agent_core::log_rotation::{Action, plan, refresh_after};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -78,9 +78,14 @@ pub(crate) struct Shipper {
     directory: LogDirectory,
     cursor_file: CursorFile,
     cursor: Cursor,
+    /// How many saves of the cursor were begun.
+    saves: u64,
     log_uri: Option<Place>,
     managed: Option<Place>,
     unreadable: Option<ShipError>,
+    /// Until when the objects of long files are left alone, by the file's path in the log directory.
+    resting: BTreeMap<(DestinationKind, String), Instant>,
+    is_finishing: bool,
 }
 
 impl Shipper {
@@ -97,7 +102,18 @@ impl Shipper {
             place.health.gave_up_earlier(reason.clone());
         }
         let directory = LogDirectory::new(spec.log_dir.clone());
-        Ok(Self { spec, directory, cursor_file, cursor, log_uri, managed, unreadable: None })
+        Ok(Self {
+            spec,
+            directory,
+            cursor_file,
+            cursor,
+            saves: 0,
+            log_uri,
+            managed,
+            unreadable: None,
+            resting: BTreeMap::new(),
+            is_finishing: false,
+        })
     }
 
     /// Ships what was appended to the container logs, to the log URI or, without one, to managed storage.
@@ -148,6 +164,7 @@ impl Shipper {
             (place.has_container_logs, place.has_event_logs) = (false, false);
         }
         self.unreadable = None;
+        self.is_finishing = true;
         while [DestinationKind::LogUri, DestinationKind::ManagedStorage]
             .iter()
             .any(|kind| self.is_behind(*kind))
@@ -233,7 +250,11 @@ impl Shipper {
         let Some(file) = self.open(name, Access::Read).await? else { return Ok(()) };
         let file_len = file.metadata().map_err(|source| local(name, source))?.len();
         let shipped = self.cursor.streams.get(name).cloned().unwrap_or_default();
-        for action in plan(&shipped, file_len, self.cursor.part_bytes) {
+        let actions = plan(&shipped, file_len, self.cursor.part_bytes);
+        if matches!(actions[..], [Action::PutCurrent { .. }]) && self.rests(kind, name) {
+            return Ok(());
+        }
+        for action in actions {
             match &action {
                 Action::Archive { index, range } => {
                     let key = self.container_key(&format!("archived/{name}_{index}.gz"));
@@ -242,6 +263,7 @@ impl Shipper {
                 Action::PutCurrent { range } => {
                     let key = self.container_key(&format!("{name}.gz"));
                     self.upload(kind, key, (name, &file), range.clone(), Encoding::Gzip).await?;
+                    self.refreshed(kind, name, range.end - range.start, self.spec.pace.container_logs);
                 }
                 Action::Free { range, .. } => {
                     let range = range.clone();
@@ -286,10 +308,10 @@ impl Shipper {
             blocking(move || directory.files_below(&listed)).await.map_err(|source| local(&dir, source))?;
         for (name, len) in &files {
             let before = events(&mut self.cursor, kind).get(name).copied();
-            if before == Some(Some(*len)) {
+            let path = format!("{dir}/{name}");
+            if before == Some(Some(*len)) || self.rests(kind, &path) {
                 continue;
             }
-            let path = format!("{dir}/{name}");
             let Some(file) = self.open(&path, Access::Read).await? else { continue };
             if before.is_none() {
                 let mut next = self.cursor.clone();
@@ -298,6 +320,7 @@ impl Shipper {
             }
             let key = Path::from(format!("{EVENT_LOG_KEY}/{name}"));
             self.upload(kind, key, (&path, &file), 0..*len, Encoding::Plain).await?;
+            self.refreshed(kind, &path, *len, self.spec.pace.event_logs);
             let mut next = self.cursor.clone();
             events(&mut next, kind).insert(name.clone(), Some(*len));
             self.save(next).await?;
@@ -352,6 +375,23 @@ impl Shipper {
         Ok(())
     }
 
+    /// Whether the object of the file `name` was made too recently for its length. Never at the end.
+    fn rests(&self, kind: DestinationKind, name: &str) -> bool {
+        let until = self.resting.get(&(kind, name.to_owned()));
+        !self.is_finishing && until.is_some_and(|until| Instant::now() < *until)
+    }
+
+    /// Takes note that the object of the file `name` was made of `len` bytes; passes come every `pace`.
+    fn refreshed(&mut self, kind: DestinationKind, name: &str, len: u64, pace: Duration) {
+        let rest = refresh_after(len, pace);
+        let place = (kind, name.to_owned());
+        if rest > pace {
+            self.resting.insert(place, Instant::now() + rest);
+        } else {
+            self.resting.remove(&place);
+        }
+    }
+
     async fn open(&self, name: &str, access: Access) -> Result<Option<File>, ShipError> {
         let (directory, opened) = (self.directory.clone(), name.to_owned());
         blocking(move || directory.open(&opened, access)).await.map_err(|source| local(name, source))
@@ -359,8 +399,9 @@ impl Shipper {
 
     /// Saves `next` and only then believes it.
     async fn save(&mut self, next: Cursor) -> Result<(), CursorError> {
-        let (file, saved) = (self.cursor_file.clone(), next.clone());
-        blocking(move || file.save(&saved)).await?;
+        self.saves += 1;
+        let (file, number, saved) = (self.cursor_file.clone(), self.saves, next.clone());
+        blocking(move || file.save(number, &saved)).await?;
         self.cursor = next;
         Ok(())
     }

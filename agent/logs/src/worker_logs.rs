@@ -21,9 +21,10 @@ pub const UPLOADS_PER_HOST: usize = 8;
 /// How often and how patiently logs are shipped.
 #[derive(Debug, Clone)]
 pub struct Pace {
-    /// Between two refreshes of the current container logs (guide:4843).
+    /// Between two refreshes of the current container logs (guide:4843); of long ones, see
+    /// [`refresh_after`](hearth_agent_core::log_rotation::refresh_after).
     pub container_logs: Duration,
-    /// Between two refreshes of the event logs.
+    /// Between two refreshes of the event logs; likewise.
     pub event_logs: Duration,
     /// How long a destination may refuse before it is given up.
     pub refusal_budget: Duration,

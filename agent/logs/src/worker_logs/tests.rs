@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use flate2::read::GzDecoder;
 use futures::stream::BoxStream;
+use hearth_agent_core::log_rotation::REFRESH_BYTES_PER_SECOND;
 use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{
@@ -263,6 +264,39 @@ async fn the_current_object_is_refreshed_while_the_file_grows() {
         let due = Duration::from_secs(15) * refresh;
         assert!(elapsed >= due && elapsed < due + Duration::from_secs(1), "{refresh}: {elapsed:?}");
         worker.append(100);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_log_is_refreshed_rarely_and_at_the_end() {
+    const LONG: u64 = 3 * REFRESH_BYTES_PER_SECOND;
+    for name in ["stderr", "sparklogs/app.inprogress"] {
+        let worker = Worker::new();
+        let mut log = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(worker.dir.path().join("logs").join(name))
+            .unwrap();
+        log.set_len(LONG).unwrap();
+        let second = Duration::from_secs(1);
+        let pace =
+            Pace { container_logs: second, event_logs: second, part_bytes: 2 * LONG, ..Pace::default() };
+        let mut puts = worker.log_uri.puts.subscribe();
+        let logs = WorkerLogs::start(LogSpec { pace, ..worker.spec() }).await.unwrap();
+        puts.changed().await.unwrap();
+        let first = Instant::now();
+        log.write_all(b"more").unwrap();
+        puts.changed().await.unwrap();
+        assert!(first.elapsed() >= 3 * second, "{name}: {:?}", first.elapsed());
+        log.write_all(b"most").unwrap();
+        let last = Instant::now();
+        assert!(logs.finish(last + Duration::from_secs(60)).await.is_complete());
+        assert!(last.elapsed() < second, "{name}: {:?}", last.elapsed());
+        let shipped = match name {
+            "stderr" => worker.log_uri.text("SPARK_DRIVER/stderr.gz").await.unwrap(),
+            _ => worker.log_uri.object(name).await.unwrap(),
+        };
+        assert_eq!(shipped.len() as u64, LONG + 8, "{name}");
     }
 }
 
