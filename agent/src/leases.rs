@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinError;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -169,7 +170,11 @@ impl Tenancy {
             }
             Ok(Moved { from, to })
         });
-        moved.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        match moved.await.map_err(JoinError::try_into_panic) {
+            Ok(moved) => moved,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_)) => std::future::pending().await, // The agent is stopping, and so are we.
+        }
     }
 
     /// Tells the keeper what it would not see by itself at the next deadline it knows of.
