@@ -1,5 +1,6 @@
 //! `hearth agent join-token`, on the coordinator's host.
 
+use crate::backup::Layout;
 use hearth_store::Store;
 use std::path::Path;
 use std::time::Duration;
@@ -21,15 +22,8 @@ pub struct Invitation {
 /// Makes a join token in the database of the coordinator whose data is in `data_dir`, or in `data_dir/coordinator` as with
 /// `hearth up`. The coordinator may be running; it must have run once.
 pub async fn invite(data_dir: &Path) -> anyhow::Result<Invitation> {
-    let nested = data_dir.join("coordinator");
-    let dir = if crate::daemon::database(&nested).exists() { nested } else { data_dir.to_owned() };
-    let database = crate::daemon::database(&dir);
-    anyhow::ensure!(
-        database.exists(),
-        "{} holds no coordinator; name its data directory with --data-dir",
-        data_dir.display()
-    );
-    let store = Store::open(&database).await?;
+    let (_, dir) = Layout::find(data_dir)?;
+    let store = Store::open(&crate::daemon::database(&dir)).await?;
     let authority = hearth_mtls::Authority::open(&dir.join("ca"))?;
     Ok(Invitation {
         token: hearth_agents::new_join_token(&store, JOIN_TOKEN_VALID).await?,

@@ -1,5 +1,6 @@
 //! The coordinator's daemon and the `hearth` command line: wiring alone.
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod control;

@@ -1,6 +1,7 @@
 //! The coordinator itself: started, waited for, killed and started again.
 
 use super::client::{Client, Keys};
+use hearth_coordinator::backup::{Objects, back_up, restore};
 use hearth_coordinator::config::CoordinatorConfig;
 use hearth_coordinator::daemon::Coordinator;
 use hearth_coordinator_core::command::Command;
@@ -22,6 +23,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) const RELEASE: &str = "emr-7.6.0";
 /// What stands for its bundle: nobody unpacks it here.
 pub(crate) const BUNDLE: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Name of a backup in its directory.
+const BACKUP: &str = "backup.tar.zst";
 
 /// A running coordinator, whose release is ready without having been built.
 pub(crate) struct Cluster {
@@ -159,6 +163,22 @@ impl Cluster {
         self.stop(Coordinator::stop).await;
         self.data = copy;
         self.coordinator = Some(started(self.data.path(), self.timing).await);
+    }
+
+    /// Makes a backup of the running coordinator.
+    pub(crate) async fn back_up(&self) -> TempDir {
+        let to = tempfile::tempdir().expect("a temporary directory");
+        let file = to.path().join(BACKUP);
+        back_up(self.data.path(), &file, Objects::Included).await.expect("a backup");
+        to
+    }
+
+    /// Goes on with a backup, as on a new host.
+    pub(crate) async fn restore(&mut self, backup: &TempDir) {
+        self.stop(Coordinator::stop).await;
+        self.data = tempfile::tempdir().expect("a temporary directory");
+        restore(&backup.path().join(BACKUP), self.data.path()).await.expect("restored");
+        self.come_back().await;
     }
 
     async fn stop<F: Future<Output = ()>>(&mut self, stop: impl FnOnce(Coordinator) -> F) {

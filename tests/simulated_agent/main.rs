@@ -19,6 +19,7 @@ mod leases;
 mod one_job;
 mod orders;
 mod restarts;
+mod restores;
 mod standing;
 mod stream;
 mod worker;

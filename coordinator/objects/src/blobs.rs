@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _};
@@ -15,6 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::digests::{ChecksumKind, Digests, RunningDigests};
 use crate::error::{BodyError, StoreError};
+use crate::hold;
 
 /// Bytes gathered before a batch is handed to the disk; two batches are in memory at most.
 const BATCH_BYTES: usize = 1 << 20;
@@ -45,6 +46,8 @@ impl BlobId {
 #[derive(Debug, Clone)]
 pub(crate) struct BlobDirectory {
     root: Arc<PathBuf>,
+    /// What could not go while a backup was made.
+    deferred: Arc<Mutex<Vec<BlobId>>>,
 }
 
 /// A blob file in place. It is removed when dropped, unless the index has taken it.
@@ -136,7 +139,7 @@ async fn join<T>(task: JoinHandle<io::Result<T>>) -> io::Result<T> {
 impl BlobDirectory {
     /// Creates what is missing of the layout below `root` and empties the place of unfinished blobs. Blocking.
     pub(crate) fn open(root: &Path) -> io::Result<Self> {
-        let directory = Self { root: Arc::new(root.to_owned()) };
+        let directory = Self { root: Arc::new(root.to_owned()), deferred: Arc::default() };
         let incoming = directory.incoming();
         if incoming.exists() {
             fs::remove_dir_all(&incoming)?;
@@ -159,7 +162,12 @@ impl BlobDirectory {
     }
 
     fn path(&self, id: &BlobId) -> PathBuf {
-        self.shard_path(id.shard()).join(id.as_str())
+        self.root.join(Self::relative(id))
+    }
+
+    /// A blob's path below the store's directory.
+    pub(crate) fn relative(id: &BlobId) -> PathBuf {
+        Path::new("blobs").join(id.shard()).join(id.as_str())
     }
 
     /// Writes a body to a new blob file, digesting it on the way, and syncs it. Memory use does not depend on its size.
@@ -213,21 +221,37 @@ impl BlobDirectory {
             return;
         }
         let directory = self.clone();
-        let work = move || {
-            for id in ids {
-                for path in [directory.path(&id), directory.incoming().join(id.as_str())] {
-                    if let Err(error) = fs::remove_file(&path)
-                        && error.kind() != io::ErrorKind::NotFound
-                    {
-                        tracing::warn!(path = %path.display(), %error, "blob file not removed");
-                    }
-                }
-            }
-        };
+        let work = move || directory.remove_now(ids);
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(work)),
             Err(_) => work(),
         }
+    }
+
+    /// Removes blob files, unless a backup is made: then they wait for the next removal. Blocking.
+    fn remove_now(&self, ids: Vec<BlobId>) {
+        let mut deferred = self.deferred.lock().unwrap_or_else(PoisonError::into_inner);
+        deferred.extend(ids);
+        let leave = match hold::may_remove(&self.root) {
+            Ok(Some(leave)) => leave,
+            Ok(None) => return,
+            Err(error) => {
+                tracing::warn!(path = %self.root.display(), %error, "asking whether a backup is made");
+                return;
+            }
+        };
+        let ids = std::mem::take(&mut *deferred);
+        drop(deferred);
+        for id in ids {
+            for path in [self.path(&id), self.incoming().join(id.as_str())] {
+                if let Err(error) = fs::remove_file(&path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(path = %path.display(), %error, "blob file not removed");
+                }
+            }
+        }
+        drop(leave);
     }
 
     /// Removes every file of one shard that `named` lacks, and returns how many went and which of `named` have no file.

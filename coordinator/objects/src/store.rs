@@ -9,6 +9,7 @@ use sqlx::sqlite::{SqliteConnection, SqlitePool};
 
 use crate::blobs::{BlobDirectory, BlobId};
 use crate::error::{OpenError, StoreError};
+use crate::hold;
 use crate::model::{Bucket, BucketAccess, Creation, from_ms, now_ms};
 use crate::pins::Pins;
 use crate::schema;
@@ -42,7 +43,7 @@ impl ObjectStore {
         let (lock, blobs) = tokio::task::spawn_blocking(move || prepare(&root))
             .await
             .expect("preparing the directory does not panic")?;
-        let (connection, readers) = schema::open(&dir.join("objects.db")).await?;
+        let (connection, readers) = schema::open(&dir.join(hold::INDEX)).await?;
         sweep(&blobs, &readers, dir).await?;
         let pins = Pins::new(blobs.clone());
         let writer = Writer::start(connection, pins.clone());
@@ -155,8 +156,14 @@ fn prepare(dir: &Path) -> Result<(File, BlobDirectory), OpenError> {
     Ok((lock, blobs))
 }
 
-/// Removes blob files the index does not name, one shard at a time, and reports those it names in vain.
+/// Removes blob files the index does not name, one shard at a time, and reports those it names in vain. While a backup is
+/// made all stay: its copy of the index may name what ours does no more.
 async fn sweep(blobs: &BlobDirectory, index: &SqlitePool, dir: &Path) -> Result<(), OpenError> {
+    let held = |source| OpenError::Directory { path: dir.to_owned(), source };
+    let Some(_leave) = hold::may_remove(dir).map_err(held)? else {
+        tracing::info!("a backup is being made; orphaned blob files stay until the next start");
+        return Ok(());
+    };
     let sql = "SELECT blob FROM segments WHERE blob BETWEEN $1 AND $2
                UNION ALL SELECT blob FROM parts WHERE blob BETWEEN $1 AND $2";
     let mut removed = 0;
@@ -169,7 +176,7 @@ async fn sweep(blobs: &BlobDirectory, index: &SqlitePool, dir: &Path) -> Result<
             .bind(last)
             .fetch_all(index)
             .await
-            .map_err(|source| OpenError::Index { path: dir.join("objects.db"), source })?;
+            .map_err(|source| OpenError::Index { path: dir.join(hold::INDEX), source })?;
         let directory = blobs.clone();
         let named: HashSet<String> = named.into_iter().collect();
         let (gone, absent) = tokio::task::spawn_blocking(move || directory.sweep_shard(shard, named))

@@ -10,7 +10,8 @@ use crate::digests::{Checksum, ChecksumKind};
 use crate::model::Attributes;
 use crate::multipart::{NamedPart, UploadQuery};
 use crate::{
-    BucketAccess, CopyAttributes, Creation, ListQuery, ObjectStore, OpenError, StoreError, WriteCondition,
+    BucketAccess, CopyAttributes, Creation, HeldObjects, HoldError, ListQuery, ObjectStore, OpenError,
+    StoreError, WriteCondition,
 };
 
 const BUCKET: &str = "bucket";
@@ -337,4 +338,30 @@ async fn empty_log(index: &Path) {
     connection.close().await.expect("closed");
     let left = std::fs::metadata(index.with_extension("db-wal")).map_or(0, |log| log.len());
     assert_eq!(left, 0, "bytes in the log");
+}
+
+#[tokio::test]
+async fn while_a_backup_is_made_no_blob_that_its_index_names_goes() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path()).await;
+    for key in ["deleted", "replaced", "kept"] {
+        put(&store, key, key.as_bytes()).await;
+    }
+    let held = HeldObjects::hold(dir.path()).expect("held");
+    assert!(matches!(HeldObjects::hold(dir.path()), Err(HoldError::Taken(_))));
+    let named = held.copy_index(&dir.path().join("copy.db")).await.expect("copied");
+    assert_eq!(named.len(), 3);
+    store.delete(BUCKET, &["deleted".to_owned()]).await.expect("deleted");
+    put(&store, "replaced", b"anew").await;
+    drop(store);
+    // The sweep at a start must leave them as well.
+    let store = reopened(dir.path()).await;
+    for blob in &named {
+        assert!(dir.path().join(blob).is_file(), "{} has gone", blob.display());
+    }
+    drop(held);
+    put(&store, "kept", b"anew").await;
+    drop(store);
+    let _store = reopened(dir.path()).await;
+    wait_for_blob_files(dir.path(), 2).await;
 }

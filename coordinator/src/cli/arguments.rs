@@ -66,6 +66,10 @@ pub(super) enum Verb {
     /// Hosts: let other machines join, see what they do, take them out of service.
     #[command(subcommand)]
     Agent(Agent),
+    /// Copy all that the coordinator needs to come back, on this host or another, while it runs.
+    Backup(Backup),
+    /// Bring a backup back into an empty data directory.
+    Restore(Restore),
     /// Print a completion script for your shell.
     ///
     /// bash: `hearth completion bash > ~/.local/share/bash-completion/completions/hearth`
@@ -317,6 +321,38 @@ pub(super) enum Agent {
 pub(super) struct AgentRef {
     /// The agent's id, as `hearth agent list` shows it.
     pub agent: String,
+}
+
+/// `hearth backup`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  hearth backup /mnt/backups/hearth-$(date +%F).tar.zst
+  hearth backup --data-dir /var/lib/hearth/coordinator --without-objects state.tar.zst
+
+Run it on the coordinator's host, as root or as the owner of the data directory. The file holds keys
+and secrets: it is readable by its owner alone, and should stay so.")]
+pub(super) struct Backup {
+    /// The file to write; it must not be there.
+    pub file: PathBuf,
+    /// Leave out the objects: only state, keys and certificate authority. Logs and data in hearth's buckets are then lost
+    /// with the host; releases are built again.
+    #[arg(long)]
+    pub without_objects: bool,
+}
+
+/// `hearth restore`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  mv ~/.local/share/hearth/coordinator ~/hearth.before; hearth restore hearth-2026-01-31.tar.zst; hearth up
+  hearth restore --data-dir /var/lib/hearth/coordinator hearth-2026-01-31.tar.zst
+
+The coordinator that the backup is of must never run again: agents refuse it once they have met the
+restored one. What happened since the backup is unknown to the restored one; see docs/operations.md.")]
+pub(super) struct Restore {
+    /// A file that `hearth backup` wrote.
+    pub file: PathBuf,
 }
 
 fn parse_conf(text: &str) -> Result<(String, String), String> {

@@ -1,10 +1,11 @@
 //! The `hearth` command line.
 //!
-//! Apart from `up`, `doctor`, `release` and `agent join-token`, which work on this machine, every verb is a client of the
+//! Apart from `up`, `doctor`, `release`, `agent join-token`, `backup` and `restore`, which work on this machine, every verb is a client of the
 //! public API and nothing else: what a person can do here, a program can do with any AWS SDK.
 
 mod agent;
 mod arguments;
+mod backup;
 mod cancel;
 mod connection;
 mod doctor;
@@ -79,6 +80,8 @@ async fn perform(cli: Cli) -> Result<u8, CliError> {
         }
         Verb::Release(verb) => release::release(verb)?,
         Verb::Agent(verb) => agent::agent(verb, given, endpoint).await?,
+        Verb::Backup(options) => backup::back_up(&data_dir(given), options).await?,
+        Verb::Restore(options) => backup::restore(&data_dir(given), options).await?,
         Verb::Completion { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "hearth", &mut std::io::stdout());
         }

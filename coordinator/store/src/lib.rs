@@ -6,6 +6,7 @@ mod documents;
 mod enrolment;
 mod error;
 mod reads;
+mod restored;
 mod schema;
 mod writer;
 
@@ -13,6 +14,7 @@ pub use documents::{Document, DocumentConflict};
 pub use enrolment::{Enrolled, JoinToken, TokenRefused};
 pub use error::StoreError;
 pub use reads::{ApplicationRecord, Cursor, JobRunRecord, RunFilter};
+pub use restored::{ObjectsRestored, Unfinished, prepare_restored};
 
 use hearth_types::Epoch;
 use sqlx::SqlitePool;

@@ -9,8 +9,12 @@ use futures::future::join_all;
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::Change;
 use hearth_coordinator_core::lease::LeaseTerms;
-use hearth_store::{Cursor, Document, Enrolled, JoinToken, RunFilter, Store, StoreError, TokenRefused};
-use hearth_types::{AgentId, ApplicationState, Epoch, Timestamp};
+use hearth_coordinator_core::release::{Release, ReleaseState};
+use hearth_store::{
+    Cursor, Document, Enrolled, JoinToken, ObjectsRestored, RunFilter, Store, StoreError, TokenRefused,
+    Unfinished, prepare_restored,
+};
+use hearth_types::{AgentId, ApplicationState, Epoch, ReleaseLabel, Timestamp};
 use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -290,4 +294,37 @@ async fn a_file_that_cannot_be_opened_says_which_and_why() {
     let error = Store::open(&dir.path().join("no/such/hearth.db")).await.expect_err("no directory");
     assert!(matches!(error, StoreError::Open { .. }) && error.source().is_some(), "{error:?}");
     assert!(error.to_string().contains("no/such/hearth.db"));
+}
+
+#[tokio::test]
+async fn a_restored_database_begins_beyond_every_term_the_lost_one_can_have_had() {
+    let kept = kept().await;
+    assert_eq!(kept.store.next_epoch().await.unwrap(), Epoch(1));
+    let label = ReleaseLabel::new("emr-7.6.0").unwrap();
+    let release = Release { label, state: ReleaseState::Building { step: String::new() } };
+    kept.store.commit(vec![Change::Release(release)], NOW).await.unwrap();
+    let backup = kept.file.with_extension("backup");
+    hearth_sqlite::copy(&kept.file, &backup).await.unwrap();
+    for _ in 0..5 {
+        kept.store.next_epoch().await.unwrap();
+    }
+    let mut highest = kept.store.next_epoch().await.unwrap();
+    // The same backup twice.
+    for (round, (at, objects)) in
+        [(1_000_000, ObjectsRestored::Yes), (2_000_000, ObjectsRestored::No)].into_iter().enumerate()
+    {
+        let file = kept.file.with_extension(round.to_string());
+        std::fs::copy(&backup, &file).unwrap();
+        let (epoch, unfinished) = prepare_restored(&file, Timestamp::from_millis(at), objects).await.unwrap();
+        assert_eq!(unfinished, Unfinished { waiting: 0, placed: 0 });
+        let store = Store::open(&file).await.unwrap();
+        let next = store.next_epoch().await.unwrap();
+        assert!(epoch > highest && next > epoch, "{epoch:?} after {highest:?}, then {next:?}");
+        let bundles = store.load_world(LeaseTerms::default()).await.unwrap().releases().count();
+        assert_eq!(bundles, usize::from(objects == ObjectsRestored::Yes));
+        highest = next;
+        drop(store);
+        let (again, _) = prepare_restored(&file, Timestamp::from_millis(0), objects).await.unwrap();
+        assert!(again > highest, "a clock that was set back: {again:?} after {highest:?}");
+    }
 }
