@@ -72,13 +72,13 @@ pub(crate) fn has_other_host(world: &World, run: &JobRun, agent: &AgentId, size:
     })
 }
 
-/// Whether another attempt may start now in place of the one that a driver out of contact belongs to.
+/// Whether another attempt may start now in place of the one that a driver out of contact belongs to, unless replacements
+/// are held ([`is_cut_off`]).
 pub(crate) fn may_replace(world: &World, driver: &Worker) -> bool {
     let Some(run) = world.run(&driver.run) else { return false };
     run.driver() == Some(&driver.id)
         && is_replaceable(run)
         && has_other_host(world, run, &driver.agent, &driver.size)
-        && !is_cut_off(world)
 }
 
 /// Whether so many agents are out of contact that it may be the coordinator that is cut off: more than half of all, those
@@ -95,13 +95,13 @@ pub(crate) fn is_cut_off(world: &World) -> bool {
     silent * 2 > all
 }
 
-/// What becomes due when at an agent: its workers' leases, and its loss. What was due before `now` and waits for something
-/// else than time is not among it.
-pub(crate) fn next_moment(world: &World, agent: &Agent, now: Moment) -> Option<Moment> {
+/// When something becomes due at an agent: the end of a worker's lease, or its loss. What was due before `now` and waits for
+/// something else than time is not among it; `is_cut_off` is what [`is_cut_off`] says.
+pub(crate) fn next_moment(world: &World, agent: &Agent, is_cut_off: bool, now: Moment) -> Option<Moment> {
     let lost_at = lost_at(world, agent)?;
     let leases = world.workers_on(&agent.id).filter_map(|worker| {
         let waits_for_time = |at: &Moment| match worker.role {
-            Role::Driver => worker.serves() && (*at > now || may_replace(world, worker)),
+            Role::Driver => worker.serves() && (*at > now || !is_cut_off && may_replace(world, worker)),
             Role::Executor { .. } => true,
         };
         over_at(world, worker).filter(waits_for_time)

@@ -160,7 +160,9 @@ impl World {
 
     /// The next moment at which a lease or a pause is over or an agent is lost.
     fn next_moment(&self, now: Moment) -> Option<Moment> {
-        let losses = self.agents.values().filter_map(|agent| lease::next_moment(self, agent, now));
+        let is_cut_off = lease::is_cut_off(self);
+        let losses =
+            self.agents.values().filter_map(|agent| lease::next_moment(self, agent, is_cut_off, now));
         let pauses = self.waiting().filter_map(|run| run.pause.map(|pause| pause.until));
         losses.chain(pauses).min()
     }

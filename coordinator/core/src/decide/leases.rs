@@ -20,8 +20,9 @@ impl Turn<'_> {
             .cloned()
             .collect();
         // Drivers first: the executors of one that is replaced are nobody's business any more.
+        let is_cut_off = !over.is_empty() && lease::is_cut_off(self.world);
         for driver in over.iter().filter(|worker| worker.role == Role::Driver) {
-            if lease::may_replace(self.world, driver) {
+            if !is_cut_off && lease::may_replace(self.world, driver) {
                 self.replace(driver);
             }
         }
