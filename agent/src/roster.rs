@@ -37,6 +37,7 @@ enum Message {
     Admit(Epoch, oneshot::Sender<Result<(), StaleSender>>),
     Order(Box<to_agent::Message>),
     Settle(Vec<String>, oneshot::Sender<()>),
+    CatchUp(oneshot::Sender<()>),
     WillBeGone(WorkerId, oneshot::Sender<()>),
     IsGone(WorkerId),
 }
@@ -68,6 +69,14 @@ impl RosterHandle {
         self.send(Message::Settle(current_drivers, judged)).await;
         // Without an answer the agent is stopping.
         let _ = is_judged.await;
+    }
+
+    /// Waits until every order passed on so far is carried out, so that what is said of this host then includes it.
+    pub(crate) async fn caught_up(&self) {
+        let (caught_up, is_caught_up) = oneshot::channel();
+        self.send(Message::CatchUp(caught_up)).await;
+        // Without an answer the agent is stopping.
+        let _ = is_caught_up.await;
     }
 
     /// Remembers that a worker must not come back, before what proves that it was here is removed.
@@ -245,6 +254,8 @@ impl Roster {
                 // A session that is gone needs no answer.
                 let _ = judged.send(());
             }
+            // Messages are handled in order: all before this one are. A session that is gone needs no answer.
+            Message::CatchUp(caught_up) => drop(caught_up.send(())),
             Message::WillBeGone(worker, written) => {
                 self.fence.forget(worker);
                 self.persist_fence().await;

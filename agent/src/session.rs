@@ -132,6 +132,9 @@ impl Session {
     async fn try_attach(&self, address: &str) -> Result<std::convert::Infallible, Ended> {
         let channel = agents_channel(address, &self.identity).await?;
         let (up, messages) = mpsc::channel(UP);
+        // A worker that a former stream's order is just bringing here is said to be here: the coordinator takes what is
+        // not said for gone.
+        self.roster.caught_up().await;
         let greeted_at = hearth_keeper::system::boottime();
         let hello = v1::Hello {
             protocol: PROTOCOL,
