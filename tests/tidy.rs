@@ -25,7 +25,7 @@ fn layer(package: &str) -> Layer {
     match package {
         "hearth-types" => Layer::Types,
         "hearth-coordinator-core" | "hearth-agent-core" | "hearth-lease" => Layer::Core,
-        "hearth-coordinator" | "hearth-agent" | "hearth-tests" => Layer::Daemon,
+        "hearth-coordinator" | "hearth-agent" | "hearth-tests" | "hearth-simulation" => Layer::Daemon,
         _ => Layer::Adapter,
     }
 }
