@@ -88,7 +88,10 @@ async fn ask(
 #[expect(clippy::print_stdout, reason = "a person ran this command")]
 fn report(cluster: &str, name: &PeerName, endpoint: &str, path: &Path) {
     println!("joined cluster {cluster} as {name}; certificate in {}", path.display());
-    println!("configure the agent with: coordinators = [\"{endpoint}\"]");
+    println!(
+        "configure the agent with: coordinators = [\"{endpoint}\"], and with worker_address, at which other hosts reach \
+         this one"
+    );
 }
 
 fn host_name() -> String {

@@ -26,7 +26,7 @@ def cluster():
 @pytest.fixture(scope="module")
 def short_lived():
     """A cluster of one host whose certificates live for seconds."""
-    yield from running(Cluster(hosts=1, settings="certificate_seconds = 20\n"))
+    yield from running(Cluster(hosts=1, settings="certificate_seconds = 30\n"))
 
 
 @pytest.fixture(scope="session")

@@ -43,6 +43,7 @@ class Network:
         self.name = f"{PREFIX}{'abcdefgh'[self.number]}"
         self.bridge = f"{self.name}b"
         self.namespaces = []
+        self.is_made = False
 
     def address(self, number):
         return str(self.range[number])
@@ -59,6 +60,7 @@ class Network:
                 raise NoNamespaces("`ip` is missing: install iproute2") from None
             if done.returncode != 0:
                 raise NoNamespaces(f"`ip {' '.join(words)}` is refused: {done.stderr.strip()}")
+        self.is_made = True
         ip("address", "add", f"{self.address(1)}/24", "dev", self.bridge)
         ip("link", "set", self.bridge, "up")
         return self.address(1)
@@ -85,6 +87,8 @@ class Network:
         ip("link", "set", self.cable(number), "up")
 
     def remove(self):
+        if not self.is_made:
+            return
         for namespace in self.namespaces:
             # With the namespace goes its end of the cable, and with that the other one.
             ip("netns", "delete", namespace, check=False)

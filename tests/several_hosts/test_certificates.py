@@ -6,7 +6,7 @@ import pytest
 from hosts import ATTACHED, START_DEADLINE
 from lab import wait_for
 
-# Certificates live for 20 s and are renewed at half of that.
+# Certificates live for 30 s and are renewed at half of that.
 RENEWALS_DEADLINE = 120
 RENEWED = "certificate renewed"
 
