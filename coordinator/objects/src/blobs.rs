@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::digests::{ChecksumKind, Digests, RunningDigests};
 use crate::error::{BodyError, StoreError};
-use crate::hold;
+use crate::{hold, room};
 
 /// Bytes gathered before a batch is handed to the disk; two batches are in memory at most.
 const BATCH_BYTES: usize = 1 << 20;
@@ -111,6 +111,8 @@ impl Draft {
     }
 
     fn append(&mut self, batch: &[Bytes]) -> io::Result<()> {
+        let bytes: usize = batch.iter().map(Bytes::len).sum();
+        room::check(&self.blob.directory.root, bytes as u64)?;
         for chunk in batch {
             self.file.write_all(chunk)?;
             self.digests.update(chunk);

@@ -98,6 +98,10 @@ pub(crate) fn store_error(error: StoreError) -> S3Error {
         ),
         StoreError::RangeNotSatisfiable { size } => invalid_range(size),
         StoreError::Body(source) => body_error(&source.to_string()),
+        StoreError::Blob(source) if source.kind() == std::io::ErrorKind::StorageFull => {
+            tracing::error!(error = %source, "no room for objects");
+            s3_error!(InternalError, "The object store's disk is full. Free some of it, then try again.")
+        }
         StoreError::Blob(_) | StoreError::Index(_) => {
             tracing::error!(error = ?error, "object store failed");
             s3_error!(InternalError, "We encountered an internal error. Please try again.")

@@ -35,6 +35,7 @@ mod objects;
 mod operations;
 mod pins;
 mod reader;
+mod room;
 mod schema;
 mod store;
 mod uploads;
@@ -57,3 +58,10 @@ mod store_tests;
 
 #[cfg(test)]
 mod gateway_tests;
+
+#[cfg(test)]
+mod full_disk_tests;
+
+#[cfg(test)]
+#[path = "../../sqlite/tests/small_disk/mod.rs"]
+mod small_disk;

@@ -39,6 +39,8 @@ impl<T> Applied<T> {
 #[derive(Clone, Copy)]
 enum Commit {
     Durable,
+    /// The disk was full: the log ends before the commit, and the change is certainly not there.
+    Undone,
     /// SQLite reported a failure; the change may or may not be there.
     Uncertain,
 }
@@ -97,11 +99,16 @@ impl Writer {
 
 /// Lets the files follow the index.
 fn settle<T>(applied: Applied<T>, commit: Commit, pins: &Pins) -> Result<T, StoreError> {
-    // After an uncertain commit no file goes: what the index does not name is swept at the next start.
-    applied.kept.into_iter().for_each(StoredBlob::keep);
     match commit {
-        Commit::Uncertain => Err(StoreError::IndexUnavailable),
+        // Dropped unkept, the new files go: a full disk must not be full of what it refused.
+        Commit::Undone => Err(StoreError::IndexUnavailable),
+        // No file goes: what the index does not name is swept at the next start.
+        Commit::Uncertain => {
+            applied.kept.into_iter().for_each(StoredBlob::keep);
+            Err(StoreError::IndexUnavailable)
+        }
         Commit::Durable => {
+            applied.kept.into_iter().for_each(StoredBlob::keep);
             for (content, blobs) in applied.freed {
                 pins.condemn(content, blobs);
             }
@@ -147,12 +154,17 @@ async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
             if let Err(error) = execute(connection, "ROLLBACK").await {
                 tracing::warn!(%error, "object index transaction already ended");
             }
-            Commit::Uncertain
+            if is_full(&error) { Commit::Undone } else { Commit::Uncertain }
         }
     };
     for finish in finishes {
         finish(commit);
     }
+}
+
+/// Whether SQLite found no room (`SQLITE_FULL`): a write of the log failed, and the frame that commits is written last.
+fn is_full(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "13")
 }
 
 async fn run_job(
