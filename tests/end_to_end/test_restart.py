@@ -4,7 +4,7 @@ import os
 import textwrap
 
 import pytest
-from lab import BUNDLE_DEADLINE, RELEASE, Hearth, Jobs, client_of, wait_for
+from lab import BUNDLE_DEADLINE, JOB_DEADLINE, RELEASE, Hearth, Jobs, client_of, wait_for
 
 WRITER = textwrap.dedent("""
     import sys, time
@@ -47,7 +47,7 @@ def test_a_job_outlives_its_coordinator(other):
     def tasks():
         progress = other.run("explain", job, "--json").stdout
         return '"active": 1' in progress
-    wait_for("a task of the write", tasks, 60)
+    wait_for("a task of the write", tasks, JOB_DEADLINE)
     drivers = worker_processes(other)
     assert drivers, "no worker is running"
     other.kill()
