@@ -25,6 +25,7 @@ mod conversion;
 mod digests;
 mod error;
 mod expect;
+mod expiry;
 mod gatekeeper;
 mod gateway;
 mod hold;

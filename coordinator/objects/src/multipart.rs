@@ -456,7 +456,10 @@ async fn require_upload(
 }
 
 /// Removes an upload and its parts from the index; returns the parts' blobs.
-async fn remove_upload(connection: &mut SqliteConnection, id: &str) -> Result<Vec<BlobId>, StoreError> {
+pub(crate) async fn remove_upload(
+    connection: &mut SqliteConnection,
+    id: &str,
+) -> Result<Vec<BlobId>, StoreError> {
     let blobs: Vec<Option<String>> = sqlx::query_scalar("DELETE FROM parts WHERE upload = $1 RETURNING blob")
         .bind(id)
         .fetch_all(&mut *connection)

@@ -61,6 +61,22 @@ async fn begin(store: &ObjectStore) -> String {
 const PART: usize = 5 << 20;
 
 #[tokio::test]
+async fn an_upload_nobody_completes_expires_with_its_parts() {
+    let dir = tempfile::tempdir().expect("dir");
+    let store = open(dir.path()).await;
+    put(&store, "k", b"an object stays").await;
+    let id = begin(&store).await;
+    upload_part(&store, &id, 1, vec![1; 100]).await;
+    let begun = store.upload(BUCKET, "k", &id).await.expect("upload").initiated;
+    assert_eq!(store.expire_uploads(begun).await.expect("expired"), 0);
+    store.upload(BUCKET, "k", &id).await.expect("it is not too old");
+    assert_eq!(store.expire_uploads(begun + Duration::from_millis(1)).await.expect("expired"), 1);
+    assert!(matches!(store.upload(BUCKET, "k", &id).await, Err(StoreError::NoSuchUpload)));
+    wait_for_blob_files(dir.path(), 1).await;
+    assert_eq!(read(&store, "k").await, "an object stays");
+}
+
+#[tokio::test]
 async fn an_object_is_what_was_put_after_reopening() {
     let dir = tempfile::tempdir().expect("dir");
     let keys = ["a/../b", "plus+%2B", "//", "ünï/ \u{10ffff}", "dir/", ".", "x\0y"];
