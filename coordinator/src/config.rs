@@ -60,6 +60,8 @@ pub struct CoordinatorConfig {
     pub heartbeat_ms: u32,
     /// Milliseconds that leases are extended to when the coordinator is stopped in good order; 30 minutes at the most.
     pub lease_extension_ms: u32,
+    /// Days that logs stay in managed storage (guide:4642).
+    pub managed_log_retention_days: u32,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
     pub query_sigv2: bool,
     /// Directory of release manifests; the one in the share directory by default.
@@ -90,6 +92,7 @@ impl Default for CoordinatorConfig {
             lost_after_ms: 600_000,
             heartbeat_ms: 5_000,
             lease_extension_ms: 300_000,
+            managed_log_retention_days: 30,
             query_sigv2: true,
             releases_dir: None,
             share_dir: None,
@@ -116,6 +119,10 @@ impl CoordinatorConfig {
             self.certificate_seconds >= LEAST_CERTIFICATE_SECONDS,
             "certificate_seconds must be at least {LEAST_CERTIFICATE_SECONDS}, or renewals come too late"
         );
+        anyhow::ensure!(
+            self.managed_log_retention_days >= 1,
+            "managed_log_retention_days must be at least 1, or logs are gone before they can be read"
+        );
         self.check_endpoint()?;
         let serves_others =
             [self.agents_listen, self.enrolment_listen].iter().any(|address| !address.ip().is_loopback());
@@ -130,6 +137,11 @@ impl CoordinatorConfig {
     /// How long certificates of agents and of the coordinator live.
     pub(crate) fn certificate_lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.certificate_seconds))
+    }
+
+    /// How long logs stay in managed storage.
+    pub(crate) fn managed_log_retention(&self) -> Duration {
+        Duration::from_secs(u64::from(self.managed_log_retention_days) * 24 * 60 * 60)
     }
 
     /// Where the release manifests are.

@@ -10,6 +10,7 @@ mod http;
 mod kept;
 mod listener;
 mod progress;
+mod retention;
 mod seeds;
 mod signed;
 mod supplies;
@@ -155,6 +156,8 @@ impl Coordinator {
         let performing =
             perform_effects(owed, parts.engine.clone(), epoch, sessions.clone(), supplies.clone(), builds);
         tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
+        let retention = retention::keep(parts.objects.clone(), config.managed_log_retention());
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(retention));
         tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
 
         let service = AgentService {
