@@ -50,10 +50,19 @@ pub struct Agent {
     /// What an operator wants of it. It has no say in this itself.
     #[serde(default)]
     pub standing: Standing,
-    /// What a coordinator that stopped in good order extended its workers' leases to, from then on; over when it attaches
-    /// again.
+    /// What a coordinator that stopped in good order extended its workers' leases to.
     #[serde(default)]
-    pub extension: Option<Duration>,
+    pub extension: Option<Extension>,
+}
+
+/// An extension of leases. Nothing but time ends it: an agent that attaches may never hear that it did, and lets its
+/// workers run on for as long as it was told before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Extension {
+    /// How long the leases are good for.
+    pub length: Duration,
+    /// Since when, in the present term: a new term counts from its own beginning.
+    pub from: Moment,
 }
 
 impl Agent {

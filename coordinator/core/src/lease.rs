@@ -112,8 +112,8 @@ pub(crate) fn next_moment(world: &World, agent: &Agent, is_cut_off: bool, now: M
 /// When the lease of a worker out of contact is surely over; nothing while its agent is in contact, or without a lease.
 pub(crate) fn over_at(world: &World, worker: &Worker) -> Option<Moment> {
     let agent = world.agent(&worker.agent)?;
-    let lease = worker.lease?.max(agent.extension.unwrap_or_default());
-    Some(silent_since(agent)?.plus(world.lease_terms().over_after(lease)))
+    let over = silent_since(agent)?.plus(world.lease_terms().over_after(worker.lease?));
+    Some(extended_until(world, agent).map_or(over, |end| over.max(end)))
 }
 
 /// When an agent out of contact is lost: not before every lease that it may know of is surely over, and not before it had
@@ -122,13 +122,20 @@ pub(crate) fn lost_at(world: &World, agent: &Agent) -> Option<Moment> {
     let since = silent_since(agent)?;
     let terms = world.lease_terms();
     let leases = world.workers_on(&agent.id).filter_map(|worker| worker.lease);
-    let longest = leases.chain(agent.extension).max();
+    let longest = leases.max();
     let returns_within = match agent.standing {
         Standing::InService | Standing::Draining => terms.lost_after,
         Standing::Revoked => Duration::ZERO,
     };
     let after = longest.map(|lease| terms.over_after(lease)).unwrap_or_default().max(returns_within);
-    Some(since.plus(after))
+    let lost = since.plus(after);
+    Some(extended_until(world, agent).map_or(lost, |end| lost.max(end)))
+}
+
+/// When the last extension that an agent may have heard of is surely over.
+pub(crate) fn extended_until(world: &World, agent: &Agent) -> Option<Moment> {
+    let told = agent.extension?;
+    Some(told.from.plus(world.lease_terms().over_after(told.length)))
 }
 
 pub(crate) const fn silent_since(agent: &Agent) -> Option<Moment> {

@@ -187,12 +187,13 @@ fn a_started_coordinator_waits_the_recorded_lease_from_its_own_start() {
 }
 
 #[test]
-fn an_extension_is_waited_for_until_the_agent_is_back() {
+fn an_extension_is_waited_for_even_if_the_agent_was_back_meanwhile() {
     let extension = Duration::from_secs(1200);
     let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
     let first = driver(&cluster);
     cluster.leave(extension, true, 60_000);
-    assert_eq!(cluster.world.agent(&first.agent).and_then(|agent| agent.extension), Some(extension));
+    let told = cluster.world.agent(&first.agent).and_then(|agent| agent.extension);
+    assert_eq!(told.map(|told| told.length), Some(extension));
     cluster.attach(1);
     cluster.pass(1_216_999);
     assert!(cluster.hosts[0].processes[&first.id].is_frozen, "at its end");
@@ -206,8 +207,20 @@ fn an_extension_is_waited_for_until_the_agent_is_back() {
     cluster.attach(1);
     cluster.flow();
     cluster.cut_off(0);
+    cluster.pass(1_216_999);
+    assert_eq!(cluster.run("r").launch.attempt, 1, "it may not have heard that it attached");
+    cluster.pass(1);
+    assert_eq!(cluster.run("r").launch.attempt, 2);
+
+    let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
+    cluster.leave(extension, true, 0);
+    cluster.attach(0);
+    cluster.attach(1);
+    cluster.flow();
+    cluster.pass(1_300_000);
+    cluster.cut_off(0);
     cluster.pass(OVER);
-    assert_eq!(cluster.run("r").launch.attempt, 2, "the extension ended with the next contact");
+    assert_eq!(cluster.run("r").launch.attempt, 2, "an extension that is over counts no more");
 }
 
 /// A driver on `a` that holds three executors, one of them on `b`.

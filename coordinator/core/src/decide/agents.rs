@@ -1,9 +1,10 @@
 //! Decisions about agents: contact, loss, and what is owed when one comes back; and every deadline.
 
 use super::{Turn, start_order};
-use crate::agent::{Agent, Contact, Standing};
+use crate::agent::{Agent, Contact, Extension, Standing};
 use crate::command::{Change, Effect, Refusal, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
+use crate::lease;
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
 use std::collections::BTreeSet;
@@ -21,11 +22,15 @@ impl Turn<'_> {
         stream: u64,
     ) -> Result<Reply, Refusal> {
         let id = agent.id.clone();
-        let standing = self.world.agent(&id).map(|known| known.standing).unwrap_or_default();
+        let known = self.world.agent(&id);
+        let standing = known.map(|known| known.standing).unwrap_or_default();
+        let extension = known
+            .filter(|known| lease::extended_until(self.world, known).is_some_and(|end| self.moment < end))
+            .and_then(|known| known.extension);
         if standing == Standing::Revoked {
             return Err(Refusal::AgentRevoked(id));
         }
-        self.put_agent(Agent { contact: Contact::Attached, standing, extension: None, ..agent });
+        self.put_agent(Agent { contact: Contact::Attached, standing, extension, ..agent });
         let reported: BTreeSet<(WorkerId, Launch)> =
             reports.iter().map(|report| (report.worker.clone(), report.launch)).collect();
         for report in reports {
@@ -105,18 +110,23 @@ impl Turn<'_> {
         let agents: Vec<Agent> =
             self.world.agents().filter(|agent| agent.contact != Contact::Lost).cloned().collect();
         for agent in agents {
-            self.put_agent(Agent { contact: Contact::Detached { since: self.moment }, ..agent });
+            let from = self.moment;
+            let extension = agent.extension.map(|told| Extension { from, ..told });
+            self.put_agent(Agent { contact: Contact::Detached { since: from }, extension, ..agent });
         }
         self.begin_pauses_anew();
         Self::done()
     }
 
     /// Records that the leases of every agent in contact are extended.
-    pub(super) fn leaving(&mut self, extension: Duration) -> Reply {
+    pub(super) fn leaving(&mut self, length: Duration) -> Reply {
+        let told = Extension { length, from: self.moment };
         let attached: Vec<Agent> =
             self.world.agents().filter(|agent| agent.is_in_contact()).cloned().collect();
         for agent in attached {
-            self.put_agent(Agent { extension: Some(extension), ..agent });
+            let later = |known: &Extension| known.from.plus(known.length) > told.from.plus(told.length);
+            let extension = Some(agent.extension.filter(later).unwrap_or(told));
+            self.put_agent(Agent { extension, ..agent });
         }
         Self::done()
     }
