@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach their helper functions.
 
-#[path = "../../sqlite/tests/small_disk/mod.rs"]
 mod small_disk;
 #[path = "../../core/tests/world_model/mod.rs"]
 mod world_model;

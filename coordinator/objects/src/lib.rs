@@ -64,5 +64,5 @@ mod gateway_tests;
 mod full_disk_tests;
 
 #[cfg(test)]
-#[path = "../../sqlite/tests/small_disk/mod.rs"]
+#[path = "../../engine/tests/small_disk/mod.rs"]
 mod small_disk;
