@@ -346,6 +346,9 @@ impl Roster {
             Err(error) => {
                 let reason = format!("recording the order: {error}");
                 tracing::error!(worker_id = %about.worker, error = reason, "an accepted worker cannot be recorded");
+                // Its end is told, so it must not run if the order comes again. In memory, for the disk may be full; an
+                // agent that restarts is on another stream, where no such order is repeated.
+                self.fence.forget(about.worker.clone());
                 self.refuse(&about, AgentCause::NoLaunch, reason);
             }
         }

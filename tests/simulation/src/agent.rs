@@ -484,6 +484,7 @@ impl Cluster {
             Start::New => {
                 self.stop_outdated(host, &order);
                 if self.hosts[host].disk_full_until > self.now {
+                    self.agent(host).fence.forget(order.worker.clone());
                     return self.refuse(host, &order, AgentCause::NoLaunch, "recording the order");
                 }
                 let number = self.begin_write(host, Write::Accepted(order.clone()));
