@@ -208,6 +208,17 @@ def aws_of(hearth):
     return run
 
 
+def served(up):
+    """For a fixture: this hearth from its start to its orderly stop. Nothing of it stays, whatever happens."""
+    try:
+        yield up.start()
+        up.stop()
+    finally:
+        if up.process.poll() is None:
+            up.process.kill()
+        up.remove()
+
+
 def make_jar(home, name, path, text, classpath):
     """Compiles one Java source file into `home/name.jar`."""
     source, classes = home / name / path, home / f"{name}-classes"

@@ -2,6 +2,7 @@
 //!
 //! So nothing piles up while the coordinator is away, and nothing is lost when it comes back.
 
+use hearth_agent_core::level::Level;
 use hearth_agent_core::life::Report;
 use hearth_proto::v1::{self, driver_message, from_agent, worker_report};
 use hearth_types::{JobRunId, Launch, WorkerId};
@@ -25,29 +26,6 @@ pub(crate) struct Outbox(Arc<Shared>);
 struct Shared {
     levels: Mutex<BTreeMap<WorkerId, Levels>>,
     changed: Notify,
-}
-
-/// One thing to tell, and whether it was told on the present stream.
-#[derive(Debug)]
-struct Level<T> {
-    value: Option<T>,
-    is_told: bool,
-}
-
-impl<T> Default for Level<T> {
-    fn default() -> Self {
-        Self { value: None, is_told: true }
-    }
-}
-
-impl<T: Clone> Level<T> {
-    fn set(&mut self, value: T) {
-        *self = Self { value: Some(value), is_told: false };
-    }
-
-    fn take_untold(&mut self) -> Option<T> {
-        if std::mem::replace(&mut self.is_told, true) { None } else { self.value.clone() }
-    }
 }
 
 #[derive(Debug, Default)]

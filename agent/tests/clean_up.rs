@@ -9,13 +9,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use support::World;
 
-async fn attached() -> World {
-    let mut world = World::new().await;
-    world.start_agent();
-    world.coordinator.hello().await;
-    world
-}
-
 /// The user of a worker, if it has one of its own.
 fn uid(world: &World, worker: &str) -> Option<u32> {
     let state = std::fs::read(world.worker_dir(worker).join("state.json")).unwrap();
@@ -45,7 +38,7 @@ impl Drop for Stray {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_escaped_from_a_worker_is_removed_with_it() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     let Some(uid) = uid(&world, "w1") else {
@@ -71,7 +64,7 @@ async fn what_escaped_from_a_worker_is_removed_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_crash_left_is_removed_at_the_next_start_and_what_is_not_hearths_stays() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     let second = world.driver("w2", 1, &["wait"]);
@@ -104,7 +97,7 @@ async fn what_a_crash_left_is_removed_at_the_next_start_and_what_is_not_hearths_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_stops_without_workers_leaves_no_control_group() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     let parents = parents(&world);

@@ -17,9 +17,7 @@ const LEASE_MS: u32 = 3_000;
 
 /// An agent whose coordinator has judged that it holds nothing.
 async fn attached() -> World {
-    let mut world = World::new().await;
-    world.start_agent();
-    world.coordinator.hello().await;
+    let world = World::attached().await;
     world.coordinator.settle(&[]).await;
     world
 }
@@ -210,9 +208,7 @@ async fn an_extension_holds_until_the_coordinator_is_back() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_starts_before_the_coordinator_has_judged() {
-    let mut world = World::new().await;
-    world.start_agent();
-    world.coordinator.hello().await;
+    let mut world = World::attached().await;
     for worker in ["w1", "w2"] {
         world.start(ticking(&world, worker, 600_000)).await;
     }

@@ -7,13 +7,6 @@ mod support;
 use hearth_proto::v1::{self, driver_message, executor_news, from_agent, to_agent, worker_report};
 use support::World;
 
-async fn attached() -> World {
-    let mut world = World::new().await;
-    world.start_agent();
-    world.coordinator.hello().await;
-    world
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_runs_asks_for_executors_ends_and_leaves_nothing() {
     let mut world = World::new().await;
@@ -61,7 +54,7 @@ async fn a_driver_runs_asks_for_executors_ends_and_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_agent_adopts_its_worker() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     world.kill_agent();
@@ -84,7 +77,7 @@ async fn a_killed_agent_adopts_its_worker() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_end_that_came_while_no_agent_ran_is_reported() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     world.stop_agent();
@@ -100,7 +93,7 @@ async fn an_end_that_came_while_no_agent_ran_is_reported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_exit_code_survives_a_crash_of_the_agent() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["tick"])).await;
     world.log_says("JVM has begun its job").await;
     world.kill_agent();
@@ -114,7 +107,7 @@ async fn an_exit_code_survives_a_crash_of_the_agent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_lost_its_workers_directories_ends_them_before_it_connects() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     world.log_says("JVM has begun its job").await;
@@ -132,7 +125,7 @@ async fn an_agent_that_lost_its_workers_directories_ends_them_before_it_connects
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_driver_may_end_by_itself_and_an_executor_is_killed_at_once() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     let executor = v1::StartWorker {
         kind: v1::WorkerKind::SparkExecutor.into(),
@@ -174,7 +167,7 @@ fn run_worker(worker: &str, launch: u32, args: &[&str]) -> to_agent::Message {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_executor_runs_what_it_is_told_later_and_only_once() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.coordinator.order(run_worker("w0", 1, &["exit", "9"])).await;
     world.start(waiting(&world, "w1")).await;
     world.coordinator.running("w1").await;
@@ -201,7 +194,7 @@ async fn a_waiting_executor_runs_what_it_is_told_later_and_only_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_waiting_executor_outlives_its_agent_and_may_be_told_before_it_is_up() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(waiting(&world, "w1")).await;
     world.coordinator.running("w1").await;
     world.log_says("JVM is up").await;
@@ -227,7 +220,7 @@ async fn a_waiting_executor_outlives_its_agent_and_may_be_told_before_it_is_up()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newer_launch_ends_the_older_and_old_senders_are_not_heard() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["wait"])).await;
     world.coordinator.running("w1").await;
     // Of a superseded coordinator: neither stops nor starts anything.
@@ -245,7 +238,7 @@ async fn a_newer_launch_ends_the_older_and_old_senders_are_not_heard() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn workers_share_classes_once_the_host_has_made_archives() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(world.driver("w1", 1, &["exit", "0"])).await;
     world.coordinator.ended("w1").await;
     assert!(!world.stdout("w1").contains("archive"), "{}", world.stdout("w1"));
@@ -281,7 +274,7 @@ async fn workers_share_classes_once_the_host_has_made_archives() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_a_java_is_reported_as_not_launched() {
-    let mut world = attached().await;
+    let mut world = World::attached().await;
     world.start(v1::StartWorker { java_major: 8, ..world.driver("w1", 1, &["wait"]) }).await;
     let ended = world.coordinator.ended("w1").await;
     assert_eq!(

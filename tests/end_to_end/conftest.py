@@ -1,21 +1,14 @@
 """Fixtures: one hearth for the whole session, its clients, one application, one bucket."""
 
 import pytest
-from lab import BUNDLE_DEADLINE, RELEASE, Hearth, Jobs, aws_of, client_of, wait_for
+from lab import BUNDLE_DEADLINE, RELEASE, Hearth, Jobs, aws_of, client_of, served, wait_for
 
 BUCKET = "end-to-end"
 
 
 @pytest.fixture(scope="session")
 def hearth():
-    up = Hearth("e2e")
-    try:
-        yield up.start()
-        up.stop()
-    finally:
-        if up.process.poll() is None:
-            up.process.kill()
-        up.remove()
+    yield from served(Hearth("e2e"))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ import os
 import textwrap
 
 import pytest
-from lab import BUNDLE_DEADLINE, JOB_DEADLINE, RELEASE, Hearth, Jobs, client_of, wait_for
+from lab import BUNDLE_DEADLINE, JOB_DEADLINE, RELEASE, Hearth, Jobs, client_of, served, wait_for
 
 WRITER = textwrap.dedent("""
     import sys, time
@@ -26,14 +26,7 @@ WRITER = textwrap.dedent("""
 @pytest.fixture
 def other():
     """A hearth of its own: it is going to be killed."""
-    up = Hearth("restart")
-    try:
-        yield up.start()
-        up.stop()
-    finally:
-        if up.process.poll() is None:
-            up.process.kill()
-        up.remove()
+    yield from served(Hearth("restart"))
 
 
 def test_a_job_outlives_its_coordinator(other):

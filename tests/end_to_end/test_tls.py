@@ -15,7 +15,7 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import SSLError
-from lab import BUNDLE_DEADLINE, HEARTH, RELEASE, Hearth, Jobs, aws_of, client_of
+from lab import BUNDLE_DEADLINE, HEARTH, RELEASE, Hearth, Jobs, aws_of, client_of, served
 
 BUCKET = "within-tls"
 MIB = 1 << 20
@@ -24,14 +24,7 @@ WORD_COUNT = "s3://us-east-1.elasticmapreduce/emr-containers/samples/wordcount"
 
 @pytest.fixture(scope="module")
 def secure():
-    up = Hearth("tls", scheme="https", options=["--tls"])
-    try:
-        yield up.start()
-        up.stop()
-    finally:
-        if up.process.poll() is None:
-            up.process.kill()
-        up.remove()
+    yield from served(Hearth("tls", scheme="https", options=["--tls"]))
 
 
 @pytest.fixture(scope="module")

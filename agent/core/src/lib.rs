@@ -4,6 +4,7 @@
 
 pub mod fence;
 pub mod jvm;
+pub mod level;
 pub mod life;
 pub mod log_rotation;
 pub mod placeholders;

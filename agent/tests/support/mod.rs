@@ -232,6 +232,14 @@ fn report(message: from_agent::Message, worker: &str) -> Option<worker_report::S
 }
 
 impl World {
+    /// With an agent that has greeted the coordinator.
+    pub(crate) async fn attached() -> Self {
+        let mut world = Self::new().await;
+        world.start_agent();
+        world.coordinator.hello().await;
+        world
+    }
+
     /// Lays everything out and starts the coordinator; no agent yet.
     pub(crate) async fn new() -> Self {
         hearth_mtls::install_provider();

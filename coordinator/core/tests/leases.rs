@@ -186,6 +186,16 @@ fn a_started_coordinator_waits_the_recorded_lease_from_its_own_start() {
     assert_eq!(cluster.run("r").launch.attempt, 2);
 }
 
+/// [`running`] on two hosts, both of which attached again after the coordinator had left in good order.
+fn attached_after_leaving(extension: Duration) -> Cluster {
+    let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
+    cluster.leave(extension, true, 0);
+    cluster.attach(0);
+    cluster.attach(1);
+    cluster.flow();
+    cluster
+}
+
 #[test]
 fn an_extension_is_waited_for_even_if_the_agent_was_back_meanwhile() {
     let extension = Duration::from_secs(1200);
@@ -201,22 +211,14 @@ fn an_extension_is_waited_for_even_if_the_agent_was_back_meanwhile() {
     cluster.pass(1);
     assert_eq!(cluster.run("r").launch.attempt, 2);
 
-    let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
-    cluster.leave(extension, true, 0);
-    cluster.attach(0);
-    cluster.attach(1);
-    cluster.flow();
+    let mut cluster = attached_after_leaving(extension);
     cluster.cut_off(0);
     cluster.pass(1_216_999);
     assert_eq!(cluster.run("r").launch.attempt, 1, "it may not have heard that it attached");
     cluster.pass(1);
     assert_eq!(cluster.run("r").launch.attempt, 2);
 
-    let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
-    cluster.leave(extension, true, 0);
-    cluster.attach(0);
-    cluster.attach(1);
-    cluster.flow();
+    let mut cluster = attached_after_leaving(extension);
     cluster.pass(1_300_000);
     cluster.cut_off(0);
     cluster.pass(OVER);

@@ -1,31 +1,9 @@
 //! What an agent has to tell, as levels: mirrors `agent/src/outbox.rs`.
 
 use crate::wire::{Said, Up, Word};
+use hearth_agent_core::level::Level;
 use hearth_types::{Launch, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// One thing to tell, and whether it was told on the present stream.
-#[derive(Debug)]
-struct Level<T> {
-    value: Option<T>,
-    is_told: bool,
-}
-
-impl<T> Default for Level<T> {
-    fn default() -> Self {
-        Self { value: None, is_told: true }
-    }
-}
-
-impl<T: Clone> Level<T> {
-    fn set(&mut self, value: T) {
-        *self = Self { value: Some(value), is_told: false };
-    }
-
-    fn take_untold(&mut self) -> Option<T> {
-        if std::mem::replace(&mut self.is_told, true) { None } else { self.value.clone() }
-    }
-}
 
 #[derive(Debug, Default)]
 struct Levels {
