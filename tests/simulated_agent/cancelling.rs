@@ -1,9 +1,9 @@
 //! CANCELLED means that nothing of the job run is left, whenever and however its agent comes to say so.
 
 use crate::harness::{Cluster, Submission};
-use crate::host::{Host, room_for};
+use crate::host::{Host, Running, room_for};
+use crate::worker::running;
 use hearth_proto::v1;
-use hearth_proto::v1::worker_report::State;
 
 const BY_REQUEST: &str = "Job run was cancelled by request.";
 
@@ -59,17 +59,11 @@ async fn a_job_run_that_holds_nothing_is_cancelled_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_out_of_contact_is_told_to_stop_when_it_comes_back() {
     let cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host, stream, job, driver } = Running::on(&cluster).await;
     drop(stream);
     cluster.cancel(&job).await;
     assert_eq!(cluster.shown(&job).await["state"], "CANCELLING");
-    let running = State::Running(v1::Running { since_unix_ms: 1 });
-    let stream = host.attach(&cluster, vec![driver.report(running)]).await;
+    let stream = host.attach(&cluster, vec![driver.report(running())]).await;
     stream.stopped(&driver, 1).await;
     assert_eq!(cluster.shown(&job).await["state"], "CANCELLING");
     stream.say(driver.is_stopped()).await;

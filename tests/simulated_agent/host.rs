@@ -1,7 +1,8 @@
 //! A host that enrols and dials, with what it claims to offer.
 
-use crate::harness::Cluster;
+use crate::harness::{Cluster, Job, Submission};
 use crate::stream::Stream;
+use crate::worker::Worker;
 use hearth_mtls::{
     ClientIdentity, Credential, Fingerprint, LiveCredential, PendingKey, agents_channel, enrolment_channel,
 };
@@ -66,6 +67,27 @@ impl Host {
     /// For calls beside the stream, on a connection of their own.
     pub(crate) async fn client(&self, cluster: &Cluster) -> AgentsClient<Channel> {
         AgentsClient::new(agents_channel(&cluster.agents(), &self.identity).await.expect("a connection"))
+    }
+}
+
+/// A host with room for one worker, which is the driver of a job run without executors.
+pub(crate) struct Running {
+    pub(crate) host: Host,
+    pub(crate) stream: Stream,
+    pub(crate) job: Job,
+    pub(crate) driver: Worker,
+}
+
+impl Running {
+    /// Once the coordinator knows that the driver runs.
+    pub(crate) async fn on(cluster: &Cluster) -> Self {
+        let host = Host::enrol(cluster, room_for(1)).await;
+        let stream = host.attach(cluster, vec![]).await;
+        let job = cluster.submit(&Submission::of_executors(0)).await;
+        let driver = stream.driver(&job).await;
+        stream.say(driver.runs()).await;
+        stream.settled().await;
+        Self { host, stream, job, driver }
     }
 }
 

@@ -2,9 +2,9 @@
 //! contact.
 
 use crate::harness::{Cluster, Job, Submission, Timing};
-use crate::host::{Host, room_for};
+use crate::host::{Host, Running, room_for};
 use crate::stream::Stream;
-use crate::worker::Worker;
+use crate::worker::{Worker, running};
 use hearth_coordinator_core::world::World;
 use hearth_proto::v1;
 use hearth_proto::v1::to_agent::Message;
@@ -13,10 +13,6 @@ use std::time::{Duration, Instant};
 
 /// As at work, but the lease of a driver that can be replaced is 30 s and no other is.
 const LONGEST: u32 = (600_000 - 5_000) / 101 * 100;
-
-fn running() -> State {
-    State::Running(v1::Running { since_unix_ms: 1 })
-}
 
 async fn lease_of(stream: &Stream, job: &Job) -> u32 {
     stream.starts(job, v1::WorkerKind::SparkDriver, 1).await[0].lease_ms
@@ -103,12 +99,7 @@ async fn an_agent_is_told_once_which_drivers_may_go_on_after_what_else_it_is_owe
 #[tokio::test(flavor = "multi_thread")]
 async fn a_coordinator_that_is_stopped_extends_leases_first_and_the_next_one_knows() {
     let mut cluster = Cluster::timed(Timing { extension: 60_000, ..Timing::default() }).await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host, stream, driver, .. } = Running::on(&cluster).await;
     cluster.leave().await;
     let told = stream
         .hear("an extension", |heard| {

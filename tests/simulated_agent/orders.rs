@@ -1,13 +1,10 @@
 //! Whose word counts, and what repetition, loss and lateness change: nothing.
 
 use crate::harness::{Cluster, Submission};
-use crate::host::{Host, room_for};
+use crate::host::{Host, Running, room_for};
+use crate::worker::running;
 use hearth_proto::v1;
 use hearth_proto::v1::worker_report::State;
-
-fn running() -> State {
-    State::Running(v1::Running { since_unix_ms: 1 })
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_may_be_repeated_and_an_end_is_acknowledged_each_time() {
@@ -49,12 +46,7 @@ async fn a_report_may_be_repeated_and_an_end_is_acknowledged_each_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_agent_a_worker_was_placed_on_has_a_say_about_it() {
     let cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host: _host, stream: _stream, job, driver } = Running::on(&cluster).await;
     let liar = Host::enrol(&cluster, room_for(1)).await;
     let lies = liar.attach(&cluster, vec![]).await;
     let before = cluster.world();
@@ -74,12 +66,7 @@ async fn only_the_agent_a_worker_was_placed_on_has_a_say_about_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_said_of_another_launch_changes_nothing() {
     let cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host: _host, stream, driver, .. } = Running::on(&cluster).await;
     let before = cluster.world();
     for (attempt, launch) in [(1, 2), (0, 1), (2, 1)] {
         let other = driver.of_launch(attempt, launch);
@@ -119,12 +106,7 @@ async fn an_order_that_was_lost_is_given_again_for_the_same_worker() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_driver_that_its_agent_no_longer_knows_fails_its_job_run_by_the_hosts_fault() {
     let cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host, stream, job, .. } = Running::on(&cluster).await;
     drop(stream);
     let _stream = host.attach(&cluster, vec![]).await;
     let details =

@@ -1,15 +1,12 @@
 //! The coordinator goes away and comes back; jobs do not notice.
 
 use crate::harness::{Cluster, Submission};
-use crate::host::{Host, room_for};
+use crate::host::{Host, Running, room_for};
 use crate::stream::Stream;
+use crate::worker::running;
 use hearth_proto::v1;
 use hearth_proto::v1::to_agent::Message;
 use hearth_proto::v1::worker_report::State;
-
-fn running() -> State {
-    State::Running(v1::Running { since_unix_ms: 1 })
-}
 
 fn started(stream: &Stream) -> Vec<String> {
     stream.heard(|message| match message {
@@ -89,12 +86,7 @@ async fn an_order_given_before_the_coordinator_was_killed_is_given_again_for_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_ended_meanwhile_ends_its_job_run_and_is_forgotten() {
     let mut cluster = Cluster::start().await;
-    let host = Host::enrol(&cluster, room_for(1)).await;
-    let stream = host.attach(&cluster, vec![]).await;
-    let job = cluster.submit(&Submission::of_executors(0)).await;
-    let driver = stream.driver(&job).await;
-    stream.say(driver.runs()).await;
-    stream.settled().await;
+    let Running { host, stream: _stream, job, driver } = Running::on(&cluster).await;
     // Stopped in good order this time, and with the same ports after.
     let agents = cluster.agents();
     cluster.restart().await;

@@ -2,12 +2,7 @@
 
 use crate::harness::{Cluster, Submission};
 use crate::host::{Host, room_for};
-use hearth_proto::v1;
-use hearth_proto::v1::worker_report::State;
-
-fn running() -> State {
-    State::Running(v1::Running { since_unix_ms: 1 })
-}
+use crate::worker::running;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_coordinator_is_obeyed_and_settles_with_what_it_missed() {

@@ -2,9 +2,9 @@
 
 use crate::harness::{Cluster, Keys, Submission};
 use crate::host::{Host, room_for};
+use crate::worker::running;
 use hearth_mtls::PendingKey;
 use hearth_proto::v1;
-use hearth_proto::v1::worker_report::State;
 use http::Method;
 use serde_json::Value;
 use tonic::Code;
@@ -40,8 +40,7 @@ async fn a_drained_host_finishes_what_it_has_and_gets_nothing_new() {
     // It is the operator's word: neither agent nor coordinator forgets it.
     drop(stream);
     cluster.restart().await;
-    let still_runs = State::Running(v1::Running { since_unix_ms: 1 });
-    let stream = host.attach(&cluster, vec![driver.report(still_runs)]).await;
+    let stream = host.attach(&cluster, vec![driver.report(running())]).await;
     assert_eq!(described(&cluster, &host).await["standing"], "DRAINING");
     stream.say(driver.exits(0)).await;
     assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");

@@ -5,6 +5,11 @@ use hearth_proto::v1::driver_message::Message as Word;
 use hearth_proto::v1::from_agent::Message;
 use hearth_proto::v1::worker_report::State;
 
+/// What is reported of a worker that runs.
+pub(crate) fn running() -> State {
+    State::Running(v1::Running { since_unix_ms: 1 })
+}
+
 /// A worker that was ordered.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Worker {
@@ -44,7 +49,7 @@ impl Worker {
     }
 
     pub(crate) fn runs(&self) -> Message {
-        Message::WorkerReport(self.report(State::Running(v1::Running { since_unix_ms: 1 })))
+        Message::WorkerReport(self.report(running()))
     }
 
     pub(crate) fn ends(&self, ended: v1::Ended) -> Message {
