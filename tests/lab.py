@@ -135,16 +135,21 @@ class Hearth(Endpoint):
         self.log = self.home / "up.log"
         self.process = None
 
-    def start(self):
+    def launch(self):
+        """Starts it, and does not wait until it is ready."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
-        wait_for("hearth to be ready", self._is_ready, 60)
+
+    def start(self):
+        self.launch()
+        wait_for("hearth to be ready", self.is_ready, 60)
         return self
 
-    def _is_ready(self):
+    def is_ready(self):
+        """Whether it said so, and answers; fails if it is dead."""
         if self.process.poll() is not None:
             raise AssertionError(f"`hearth up` ended with {self.process.returncode}:\n{self.tail()}")
         if not (self.data_dir / "env").exists() or f"hearth is ready at {self.endpoint} " not in self.log.read_text():
@@ -154,6 +159,10 @@ class Hearth(Endpoint):
     def kill(self):
         """As a power cut for the coordinator: no handler of it runs."""
         self.process.kill()
+        self.is_dead()
+
+    def is_dead(self):
+        """After its death: it may be launched again."""
         self.process.wait(10)
         # The ready line of the next start is waited for anew.
         self.log.rename(self.log.with_suffix(f".{time.monotonic_ns()}.log"))

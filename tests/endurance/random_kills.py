@@ -18,38 +18,18 @@ import os
 import random
 import signal
 import sys
-import textwrap
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lab import BUNDLE_DEADLINE, DIST, RELEASE, Hearth, client_of, wait_for
-from watch import OneDriver, daemon, leftovers, workers
+from lab import BUNDLE_DEADLINE, DIST, Hearth, wait_for
+from patience import PatientJobs, Work
+from watch import OneDriver, daemons, leftovers, workers
 
 VICTIMS = ["coordinator", "executor", "agent", "driver", "keeper"]
-FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
-ROWS, KEYS = 400, 20
-BUCKET = "kills"
-
-# Two stages with a shuffle between them, some seconds each, and an output that a second writer would spoil.
-JOB = textwrap.dedent(f"""
-    import sys, time
-    from operator import add
-    from pyspark.sql import SparkSession
-    spark = SparkSession.builder.getOrCreate()
-    def pair(i):
-        import time
-        time.sleep(0.02)
-        return i % {KEYS}, i
-    sums = spark.sparkContext.parallelize(range({ROWS}), 4).map(pair).reduceByKey(add, 3)
-    def slowly(row):
-        import time
-        time.sleep(0.1)
-        return row
-    spark.createDataFrame(sums.map(slowly), "key int, total long").write.mode("overwrite").json(sys.argv[1])
-    """)
-EXPECTED = {key: sum(i for i in range(ROWS) if i % KEYS == key) for key in range(KEYS)}
+# Some seconds of work in either stage.
+WORK = Work(rows=400, executors=2)
 
 
 def build_id():
@@ -65,86 +45,24 @@ class Trial:
 
     def __init__(self, options):
         self.options, self.random = options, random.Random(options.seed)
-        self.kills, self.faults, self.restarts, self.watch = collections.Counter(), [], [], None
-        self.open, self.done = {}, {}
+        self.kills, self.restarts, self.watch = collections.Counter(), [], None
         self.hearth = Hearth("kills")
+        self.jobs = PatientJobs(self.hearth, "kills", WORK)
+        self.faults = self.jobs.faults
 
     def prepare(self):
         self.hearth.start()
-        self.clients()
-        self.s3.create_bucket(Bucket=BUCKET)
-        self.s3.put_object(Bucket=BUCKET, Key="job.py", Body=JOB.encode())
-        self.application = self.emr.create_application(
-            name="kills", releaseLabel=RELEASE, type="SPARK", autoStopConfiguration={"enabled": False})["applicationId"]
-        self.submit()
-        wait_for("the release and the first job run", lambda: self.collect() or self.done, BUNDLE_DEADLINE, 1)
+        self.jobs.prepare()
+        self.jobs.submit()
+        wait_for("the release and the first job run", lambda: self.jobs.collect() or self.jobs.done, BUNDLE_DEADLINE, 1)
         self.watch = OneDriver(self.hearth.data_dir)
         self.watch.start()
-
-    def clients(self):
-        self.emr = client_of(self.hearth, "emr-serverless")
-        self.s3 = client_of(self.hearth, "s3", s3={"addressing_style": "path"})
-
-    def ask(self, what, call):
-        """What a patient client does: the same request again until it is answered."""
-        last = []
-
-        def attempt():
-            try:
-                return [call()]
-            except Exception as error:  # Whatever the client library makes of a coordinator that is away.
-                last[:] = [error]
-                return None
-        try:
-            return wait_for(what, attempt, 60)[0]
-        except AssertionError as late:
-            raise AssertionError(f"{late}: {last}") from None
-
-    def submit(self):
-        number = len(self.open) + len(self.done)
-        request = dict(
-            applicationId=self.application, executionRoleArn=self.hearth.settings()["HEARTH_ROLE_ARN"],
-            clientToken=f"job-{number}", name=f"job-{number}", retryPolicy={"maxAttempts": 10},
-            jobDriver={"sparkSubmit": {
-                "entryPoint": f"s3://{BUCKET}/job.py", "entryPointArguments": [f"s3://{BUCKET}/out/{number}"],
-                "sparkSubmitParameters": " ".join(f"--conf {pair}" for pair in [
-                    "spark.driver.cores=1", "spark.driver.memory=1g", "spark.executor.cores=1", "spark.executor.memory=1g",
-                    "spark.executor.instances=2", "spark.dynamicAllocation.enabled=false"])}})
-        job = self.ask("a job run to be taken", lambda: self.emr.start_job_run(**request))["jobRunId"]
-        again = self.ask("the same job run", lambda: self.emr.start_job_run(**request))["jobRunId"]
-        if again != job:
-            self.faults.append(f"doubled: client token job-{number} made {job} and {again}")
-        self.open[job] = number
-
-    def collect(self):
-        """Looks at every open job run; judges those that have ended."""
-        for job, number in list(self.open.items()):
-            run = self.ask("a job run", lambda job=job: self.emr.get_job_run(
-                applicationId=self.application, jobRunId=job))["jobRun"]
-            if run["state"] in FINAL:
-                del self.open[job]
-                self.done[job] = run["state"]
-                if run["state"] != "SUCCESS":
-                    self.faults.append(f"lost: job run {job} ended as {run['state']}: {run['stateDetails']}")
-                elif (found := self.output(number)) != EXPECTED:
-                    self.faults.append(f"wrong: job run {job} wrote {found}")
-
-    def output(self, number):
-        found = {}
-        pages = self.ask("an output", lambda: self.s3.list_objects_v2(Bucket=BUCKET, Prefix=f"out/{number}/"))
-        for item in pages.get("Contents", []):
-            body = self.ask("a part", lambda key=item["Key"]: self.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
-            if "/part-" in item["Key"]:
-                for line in body.decode().splitlines():
-                    row = json.loads(line)
-                    # A row that is there twice makes the sum wrong.
-                    found[row["key"]] = found.get(row["key"], 0) + row["total"]
-        return found
 
     def victim(self, kind):
         """A process of this kind that runs now, or none."""
         if kind in ("coordinator", "agent"):
-            return daemon(self.hearth.data_dir, {"coordinator": "hearth", "agent": "hearth-agent"}[kind])
+            found = daemons(self.hearth.data_dir, {"coordinator": "hearth", "agent": "hearth-agent"}[kind])
+            return found[0] if found else None
         running = workers(self.hearth.data_dir)
         wanted = {"driver": "SPARK_DRIVER", "executor": "SPARK_EXECUTOR"}.get(kind)
         candidates = [one for one in running if wanted in (None, one.kind)]
@@ -173,17 +91,17 @@ class Trial:
 
     def top_up(self):
         """Keeps as many job runs open as were asked for."""
-        self.collect()
-        while len(self.open) < self.options.jobs:
-            self.submit()
+        self.jobs.collect()
+        while len(self.jobs.open) < self.options.jobs:
+            self.jobs.submit()
 
     def run(self):
         self.prepare()
         end = time.monotonic() + self.options.duration
         while time.monotonic() < end and sum(self.kills.values()) < self.options.kills and not self.faults:
             self.kill_one(VICTIMS[sum(self.kills.values()) % len(VICTIMS)])
-            print(f"{sum(self.kills.values())} kills, {len(self.done)} job runs done, {len(self.open)} open", flush=True)
-        wait_for("the last job runs", lambda: self.collect() or not self.open, 300, 0.5)
+            print(f"{sum(self.kills.values())} kills, {len(self.jobs.done)} job runs done, {len(self.jobs.open)} open", flush=True)
+        wait_for("the last job runs", lambda: self.jobs.collect() or not self.jobs.open, 300, 0.5)
         self.settle()
 
     def settle(self):
@@ -195,15 +113,12 @@ class Trial:
         self.watch.over.set()
         self.watch.join()
         self.faults += [f"doubled: {what}" for what in self.watch.violations]
-        pages = self.emr.get_paginator("list_job_runs").paginate(applicationId=self.application)
-        listed = {run["id"]: run["state"] for page in pages for run in page["jobRuns"]}
-        if listed != self.done:
-            self.faults.append(f"changed: {listed} is listed, {self.done} was answered")
+        self.jobs.check_outcomes()
 
     def line(self, build):
         return {
             "build": build, "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seed": self.options.seed,
-            "kills": dict(self.kills), "job_runs": len(self.done), "faults": self.faults,
+            "kills": dict(self.kills), "job_runs": len(self.jobs.done), "faults": self.faults,
             "looks_for_two_drivers": self.watch.looks if self.watch else 0, "coordinator_restart_seconds_max": max(self.restarts, default=None)}
 
 

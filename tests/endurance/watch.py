@@ -65,8 +65,9 @@ def workers(data_dir):
     return found
 
 
-def daemon(data_dir, program):
-    """The process of `program` that works on this data directory."""
+def daemons(data_dir, program):
+    """The processes of `program` that work on this data directory."""
+    found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
@@ -74,8 +75,8 @@ def daemon(data_dir, program):
             except OSError:
                 continue
             if words[0].endswith(b"/" + program.encode()) and any(str(data_dir).encode() in word for word in words[1:]):
-                return Process.of(int(entry.name))
-    return None
+                found.append(Process.of(int(entry.name)))
+    return [process for process in found if process]
 
 
 class OneDriver(threading.Thread):
@@ -84,12 +85,15 @@ class OneDriver(threading.Thread):
     def __init__(self, data_dir):
         super().__init__(daemon=True)
         self.data_dir, self.over, self.looks, self.violations = data_dir, threading.Event(), 0, []
+        # Ids of the workers that ran, by job run.
+        self.seen = {}
 
     def run(self):
         while not self.over.wait(0.05):
             self.looks += 1
             drivers = {}
             for worker in workers(self.data_dir):
+                self.seen.setdefault(worker.job, set()).add(worker.id)
                 if worker.kind == "SPARK_DRIVER":
                     drivers.setdefault(worker.job, []).append(worker)
             for job, several in drivers.items():
