@@ -4,14 +4,14 @@
 # usage: tests/run.sh [TIER...]
 #
 # Tiers, in the order in which they run: format, lint, rust, jvm, build, end_to_end. Without names, all of them.
-# Only when named, for it takes minutes: several_hosts, which needs the build.
+# Only when named, for they take minutes: several_hosts and fault_points, which need the build.
 # A tier that fails does not keep the next ones from running, unless they need it; the exit code is 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/prerequisites.sh
 
 tiers=(format lint rust jvm build end_to_end)
-by_name=(several_hosts)
+by_name=(several_hosts fault_points)
 wanted=("$@")
 [ $# -gt 0 ] || wanted=("${tiers[@]}")
 for name in "${wanted[@]}"; do
@@ -54,6 +54,10 @@ tier_jvm() {
 # The end-to-end tests run what users run: the release build, which the demo uses too.
 tier_build() {
   deploy/build.sh
+  if grep -qF HEARTH_FAULTS target/dist/bin/*; then
+    say 'tests: what is shipped has fault points in it'
+    return 1
+  fi
 }
 
 tier_end_to_end() {
@@ -63,6 +67,18 @@ tier_end_to_end() {
 # The release build as separate daemons in network namespaces; skipped where those are not permitted.
 tier_several_hosts() {
   "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider -rs --durations=10 tests/several_hosts
+}
+
+# The same daemons, not optimised and with fault points, in a tree of their own.
+tier_fault_points() {
+  local dist=target/fault-points program
+  cargo build --locked --package hearth-coordinator --package hearth-agent --package hearth-keeper --bins --features fault-points
+  mkdir -p "$dist/bin"
+  for program in hearth hearth-coordinator hearth-agent hearth-keeper; do
+    install -m 0755 "${CARGO_TARGET_DIR:-target}/debug/$program" "$dist/bin/$program"
+  done
+  ln -sfn ../dist/share "$dist/share"
+  HEARTH_TEST_DIST=$dist "$hearth_venv/bin/python3" tests/endurance/fault_points.py
 }
 
 run_tier() {

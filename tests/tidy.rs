@@ -351,3 +351,29 @@ fn scripts_stop_at_the_first_error() {
     }
     report(&broken, "a script that goes on after an error reports the wrong one, or none");
 }
+
+#[test]
+fn every_fault_point_has_one_place_in_the_code_and_a_case_in_the_test_that_goes_through_them() {
+    let table = fs::read_to_string(root().join("shared/faults/src/points.rs")).expect("the table of points");
+    let cases = fs::read_to_string(root().join("tests/endurance/fault_points.py")).expect("the cases");
+    let points: Vec<(&str, &str)> = table
+        .lines()
+        .filter_map(|line| line.trim().strip_suffix("\",")?.split_once(" = \""))
+        .filter(|(point, _)| point.chars().all(char::is_alphanumeric))
+        .collect();
+    assert!(points.len() > 50, "the rule does not understand the table");
+    let code: Vec<(String, String)> =
+        files_ending_in(".rs").into_iter().filter(|(name, text)| !is_test_file(name, text)).collect();
+    let mut broken = Vec::new();
+    for (point, name) in points {
+        let call = format!("reach(Point::{point});");
+        let places = code.iter().map(|(_, text)| text.matches(&call).count()).sum::<usize>();
+        if places != 1 {
+            broken.push(format!("{point} has {places} places in the code"));
+        }
+        if !cases.contains(&format!("\"{name}\": Case(")) {
+            broken.push(format!("{name} has no case in tests/endurance/fault_points.py"));
+        }
+    }
+    report(&broken, "a boundary at which nothing was ever killed is one that nobody knows to be safe");
+}

@@ -1,6 +1,7 @@
 //! Who this agent is: its certificate, kept in one file and renewed at half its life.
 
 use crate::uplink::Uplink;
+use hearth_faults::{Point, reach};
 use hearth_mtls::{
     ClientIdentity, Credential, EndpointDialer, LiveCredential, MtlsError, NameError, PeerName, PendingKey,
 };
@@ -97,6 +98,7 @@ impl Identity {
         let credential = key.certified(certificate, self.credential.authority().to_vec())?;
         // On disk first: a certificate that only runs would be lost with the process.
         credential.save(&self.path)?;
+        reach(Point::AgentCertificateSaved);
         self.live.replace(&credential)?;
         self.credential = credential;
         Ok(())

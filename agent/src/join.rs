@@ -2,6 +2,7 @@
 
 use crate::identity;
 use anyhow::Context as _;
+use hearth_faults::{Point, reach};
 use hearth_mtls::{Fingerprint, PeerName, PendingKey, enrolment_channel};
 use hearth_proto::v1;
 use hearth_proto::v1::enrolment_client::EnrolmentClient;
@@ -57,6 +58,7 @@ pub(crate) async fn join(arguments: Join) -> anyhow::Result<()> {
     let name = PeerName::of_certificate(credential.certificate(), &answer.cluster)?;
     anyhow::ensure!(matches!(name, PeerName::Agent(_)), "the coordinator signed a certificate for {name}");
     credential.save(&path)?;
+    reach(Point::AgentJoined);
     report(&answer.cluster, &name, &answer.agents_endpoint, &path);
     Ok(())
 }

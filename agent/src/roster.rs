@@ -12,6 +12,7 @@ use hearth_agent_core::fence::{Fence, StaleSender, Start};
 use hearth_agent_core::life::{AgentCause, Life, Outcome, Report, Stop};
 use hearth_bundles::BundleId;
 use hearth_credentials::{Credentials, WorkerToken};
+use hearth_faults::{Point, reach};
 use hearth_processes::WorkerDir;
 use hearth_proto::v1::{self, executor_news, to_agent};
 use hearth_telemetry::error_chain;
@@ -259,6 +260,7 @@ impl Roster {
             Message::WillBeGone(worker, written) => {
                 self.fence.forget(worker);
                 self.persist_fence().await;
+                reach(Point::AgentRemovalFenced);
                 let _ = written.send(());
             }
             Message::IsGone(worker) => {
@@ -310,6 +312,7 @@ impl Roster {
         let decision = self.fence.start(&spec.worker_id, &spec.job_run_id, spec.launch, is_here);
         if self.fence != before {
             self.persist_fence().await;
+            reach(Point::AgentFenceRecorded);
         }
         match decision {
             Start::Known => self.host.outbox.repeat(&spec.worker_id),
@@ -359,7 +362,9 @@ impl Roster {
         tokio::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir.path()).await?;
         // The state last: a directory without it was never accepted.
         durable::write(dir.path(), SPEC_FILE, spec).await?;
+        reach(Point::AgentSpecRecorded);
         durable::write(dir.path(), STATE_FILE, state).await?;
+        reach(Point::AgentWorkerRecorded);
         Ok(dir)
     }
 

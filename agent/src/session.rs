@@ -6,6 +6,7 @@ use crate::roster::RosterHandle;
 use crate::uplink::UplinkSetter;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use hearth_agent_core::fence::StaleSender;
+use hearth_faults::{Point, reach};
 use hearth_mtls::{ClientIdentity, MtlsError, agents_channel};
 use hearth_proto::PROTOCOL;
 use hearth_proto::v1::agents_client::AgentsClient;
@@ -228,6 +229,7 @@ impl Session {
     async fn tell(&self, up: &mpsc::Sender<FromAgent>) -> Result<(), Ended> {
         for message in self.outbox.take() {
             up.send(message).await.map_err(|_| Ended::Closed)?;
+            reach(Point::AgentMessageSent);
         }
         Ok(())
     }

@@ -104,8 +104,8 @@ class Daemon:
 
     def start(self):
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
-        # What was downloaded once is not downloaded again.
-        environment |= {key: os.environ[key] for key in ("HEARTH_CACHE",) if key in os.environ}
+        # What was downloaded once is not downloaded again, and a test may have points at which it wants them dead.
+        environment |= {key: os.environ[key] for key in ("HEARTH_CACHE", "HEARTH_FAULTS") if key in os.environ}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment, start_new_session=True)

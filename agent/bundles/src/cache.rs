@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use hearth_faults::{Point, reach};
 use tokio::io::AsyncRead;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -126,6 +127,7 @@ impl BundleCache {
             discard(&archive, &tree).await?;
             let source = fetch().await.map_err(|source| BundleError::Fetch { id: id.clone(), source })?;
             download(&id, source, archive.clone(), progress.as_ref()).await?;
+            reach(Point::AgentBundleDownloaded);
             self.unpack(&id, archive.clone(), tree.clone(), progress).await
         }
         .await;
@@ -145,7 +147,10 @@ impl BundleCache {
         let unpacked = tokio::task::spawn_blocking(move || {
             unpack(&archive, &tree, progress.as_ref())
                 .map_err(|source| BundleError::Unpack { id, source })?;
-            publish(&dir, &tree, &whole).map_err(|source| disk("publishing", &whole, source))
+            reach(Point::AgentBundleUnpacked);
+            publish(&dir, &tree, &whole).map_err(|source| disk("publishing", &whole, source))?;
+            reach(Point::AgentBundlePublished);
+            Ok(())
         });
         unpacked.await.map_err(|_cut| interrupted)?
     }

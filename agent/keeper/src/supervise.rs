@@ -12,6 +12,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use hearth_faults::{Point, reach};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::prctl::set_child_subreaper;
@@ -51,8 +52,10 @@ pub fn run(worker_dir: &Path) -> Result<(), StepFailed> {
     let _lock = lock(worker_dir)?;
     let outcome = match start(worker_dir) {
         Ok(mut started) => {
+            reach(Point::KeeperRecorded);
             tell_agent(RUNNING_LINE);
             let status = wait_for_end(&mut started);
+            reach(Point::KeeperWorkerEnded);
             clear(&started.plan.kill_cgroups);
             let lease_ended = started.hold.is_some_and(|hold| hold.has_killed());
             Outcome { lease_ended, ..ended(status, Counters::read(&started.plan.cgroup_procs)) }
@@ -65,6 +68,7 @@ pub fn run(worker_dir: &Path) -> Result<(), StepFailed> {
         ..outcome
     };
     record(worker_dir, &outcome)?;
+    reach(Point::KeeperExitRecorded);
     tell_agent(ENDED_LINE);
     Ok(())
 }
@@ -118,9 +122,13 @@ fn start(worker_dir: &Path) -> Result<Started, StepFailed> {
     set_child_subreaper(true).during(|| "becoming the reaper of descendants")?;
     let plan = child::read_plan(worker_dir)?;
     let hold = Hold::open(&plan)?;
+    reach(Point::KeeperLaunchRead);
     let mut worker = spawn(worker_dir)?;
     let pid = Pid::from_raw(worker.id().cast_signed());
-    let started = launch_report(&mut worker).and_then(|()| record_running(worker_dir, pid));
+    let started = launch_report(&mut worker).and_then(|()| {
+        reach(Point::KeeperWorkerStarted);
+        record_running(worker_dir, pid)
+    });
     if let Err(failure) = started {
         let _ = kill(pid, Signal::SIGKILL);
         clear(&plan.kill_cgroups);

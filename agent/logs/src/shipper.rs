@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use hearth_agent_core::log_rotation::{Action, plan, refresh_after};
+use hearth_faults::{Point, reach};
 use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -370,6 +371,7 @@ impl Shipper {
         let store = self.place(kind).destination.store.clone();
         let part_bytes = self.spec.pace.upload_part_bytes;
         upload(&store, key, (name, file), range, encoding, (&slots, part_bytes)).await?;
+        reach(Point::AgentLogUploaded);
         // A pass that finds nothing to send proves nothing; only this does.
         self.place(kind).health.succeeded();
         Ok(())
@@ -402,6 +404,7 @@ impl Shipper {
         self.saves += 1;
         let (file, number, saved) = (self.cursor_file.clone(), self.saves, next.clone());
         blocking(move || file.save(number, &saved)).await?;
+        reach(Point::AgentLogRecorded);
         self.cursor = next;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use hearth_faults::{Point, reach};
 use hearth_keeper::durable::replace_file;
 use hearth_keeper::supervise::{ENDED_LINE, RUNNING_LINE};
 use hearth_keeper::{KEEPER_FILE, LAUNCH_FILE};
@@ -108,8 +109,10 @@ impl KeeperProgram {
     pub async fn spawn(&self, worker_dir: &Path, plan: &LaunchPlan) -> Result<Spawned, SpawnError> {
         let text = plan.encode().map_err(SpawnError::Plan)?;
         write_launch(worker_dir, text).await?;
+        reach(Point::AgentLaunchWritten);
         let failed = |source| SpawnError::Run { program: self.0.clone(), source };
         let mut keeper = self.command(worker_dir).spawn().map_err(failed)?;
+        reach(Point::AgentKeeperSpawned);
         let line = match timeout(START_PATIENCE, first_line(&mut keeper)).await {
             Ok(line) => line.map_err(failed)?,
             Err(_) => {
@@ -126,7 +129,7 @@ impl KeeperProgram {
 
     fn command(&self, worker_dir: &Path) -> Command {
         let mut command = Command::new(&self.0);
-        command.arg(worker_dir).current_dir("/").env_clear();
+        command.arg(worker_dir).current_dir("/").env_clear().envs(hearth_faults::inherited());
         // The pipe tells when to look at the records; the keeper does not mind when it is closed.
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         command

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown, fchown};
 use std::path::{Path, PathBuf};
 
+use hearth_faults::{Point, reach};
+
 use crate::{Identity, LeaseFile};
 
 /// Prefix of a directory whose removal has begun; never a worker's.
@@ -164,6 +166,7 @@ impl WorkerDirs {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             renamed => renamed.map_err(failed)?,
         }
+        reach(Point::AgentDirectoryRenamed);
         remove_tree(&doomed).map_err(failed)
     }
 }

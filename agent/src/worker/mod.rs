@@ -3,6 +3,7 @@
 mod fetch;
 mod launch;
 mod outcome;
+mod prepare;
 mod removal;
 mod task;
 

@@ -3,6 +3,7 @@
 use super::task::blocking;
 use crate::host::Host;
 use hearth_cgroups::CgroupError;
+use hearth_faults::{Point, reach};
 use hearth_processes::{
     Adoption, WorkerDirError, WorkerSignal, adopt, kill_processes_of, mounts_below, processes_of, unmount,
 };
@@ -85,6 +86,7 @@ fn clear_away(host: &Host, worker: &str, uid: Option<u32>) -> Result<(), RemoveE
     if let Some(group) = host.cgroups.open(worker)? {
         group.kill()?;
         group.remove()?;
+        reach(Point::AgentCgroupRemoved);
     }
     if let Some(uid) = uid {
         // Another agent with the same users may have workers, too.

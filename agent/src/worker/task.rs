@@ -3,6 +3,7 @@
 use super::fetch::fetch_bundle;
 use super::launch::Layout;
 use super::outcome::{now_unix_ms, outcome, unix_ms_at};
+use super::prepare::{make_cgroup, make_directories, take_uid};
 use super::removal::remove;
 use crate::control::{Control, Incoming, Order, Report, listen};
 use crate::durable;
@@ -14,11 +15,10 @@ use crate::shipping::Shipping;
 use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State};
 use hearth_agent_core::life::{Adoption, AgentCause, Deed, Event, Life, Outcome, Phase, Step, Stop};
 use hearth_agent_core::view::Isolation;
-use hearth_cgroups::{Limits, Share, WorkerGroup};
+use hearth_cgroups::WorkerGroup;
 use hearth_credentials::{Credentials, WorkerToken};
-use hearth_processes::{
-    Identity, KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt,
-};
+use hearth_faults::{Point, reach};
+use hearth_processes::{KeeperHandle, SpawnError, Spawned, WaitError, WorkerDir, WorkerSignal, adopt};
 use hearth_proto::v1;
 use hearth_telemetry::error_chain;
 use hearth_types::WorkerKind;
@@ -33,7 +33,6 @@ use tokio_util::task::AbortOnDropHandle;
 const RETRY: Duration = Duration::from_secs(1);
 /// How often processes that did not die of it are killed again.
 const KILL_AGAIN: Duration = Duration::from_secs(5);
-const MIB: u64 = 1 << 20;
 
 /// What a worker's task is told.
 pub(crate) enum Command {
@@ -143,6 +142,7 @@ impl WorkerTask {
             return; // The file went with its directory, and the coordinator was told the last there is to tell.
         }
         self.persist().await;
+        reach(Point::AgentStateRecorded);
         self.host.outbox.report(&self.about, self.state.life.report().as_ref());
     }
 
@@ -177,9 +177,9 @@ impl WorkerTask {
     async fn prepare(&mut self, step: Step) {
         let done = match step {
             Step::TakeUid => self.take_uid().await,
-            Step::MakeDirectories => self.make_directories().await,
+            Step::MakeDirectories => make_directories(&self.host, &self.spec, self.state.uid).await,
             Step::FetchBundle => return self.fetch_bundle().await,
-            Step::MakeCgroup => self.make_cgroup().await,
+            Step::MakeCgroup => make_cgroup(&self.host, &self.spec).await,
             Step::AwaitLease => return self.await_lease().await,
         };
         // Between two steps a stop may have arrived.
@@ -196,32 +196,9 @@ impl WorkerTask {
         if self.host.isolation == Isolation::Shared || self.state.uid.is_some() {
             return Ok(());
         }
-        let host = self.host.clone();
-        let uid = blocking(move || host.uids.take()).await?;
-        self.state.uid = Some(uid);
+        self.state.uid = Some(take_uid(&self.host).await?);
         self.persist().await;
         Ok(())
-    }
-
-    async fn make_directories(&self) -> Result<(), String> {
-        let (host, spec, uid) = (self.host.clone(), self.spec.clone(), self.state.uid);
-        let identity = uid.map(|uid| Identity { uid, gid: uid });
-        blocking(move || {
-            let dir = host.dirs.prepare(spec.worker_id.as_str(), identity)?;
-            spec.files.iter().try_for_each(|(name, text)| dir.place(name, text, identity))
-        })
-        .await
-    }
-
-    async fn make_cgroup(&self) -> Result<(), String> {
-        let (host, spec) = (self.host.clone(), self.spec.clone());
-        let limits = Limits {
-            cpu_millis: spec.size.cpu_millis,
-            memory_bytes: spec.size.memory_mib * MIB,
-            pids: host.config.host.pids,
-            share: Share::Proportional,
-        };
-        blocking(move || host.cgroups.create(spec.worker_id.as_str(), &limits)).await.map(drop)
     }
 
     /// Fetches the bundle, unless the worker is stopped meanwhile; the fetch itself then goes on for the next one.
@@ -274,7 +251,7 @@ impl WorkerTask {
         self.keeper = Some(keeper);
     }
 
-    /// Starts the keeper, which is not repeated whatever comes of it.
+    /// Starts the keeper, which this agent does not repeat whatever comes of it.
     async fn launch(&mut self) {
         self.host.archives.note_start();
         let plan = match self.attach().await {
@@ -295,6 +272,7 @@ impl WorkerTask {
                 return self.tell(Event::Exited(outcome)).await;
             }
         };
+        reach(Point::AgentLeaseWritten);
         let (keeper, directory) = (self.host.keeper.clone(), self.dir.path().to_owned());
         let spawned = async move { keeper.spawn(&directory, &plan).await };
         let mut spawned = std::pin::pin!(spawned);
@@ -305,6 +283,7 @@ impl WorkerTask {
                 incoming = next_report(&mut self.control) => self.on_report(incoming).await,
             }
         };
+        reach(Point::AgentLaunched);
         match spawned {
             Ok(Spawned::Running(keeper)) => {
                 self.hold(keeper);
@@ -318,6 +297,13 @@ impl WorkerTask {
     async fn not_spawned(&mut self, error: &SpawnError) {
         let reason = error_chain(error);
         tracing::error!(worker_id = %self.spec.worker_id, error = reason, "starting a worker's keeper failed");
+        if let SpawnError::Refused { .. } = error
+            && let Ok(hearth_processes::Adoption::Running(keeper)) = adopt(self.dir.path()).await
+        {
+            // One that a former agent had started was still on its way, and was quicker.
+            self.hold(keeper);
+            return self.tell(Event::Launched { at_unix_ms: now_unix_ms() }).await;
+        }
         // Whatever was begun must be over before the end is written down.
         self.kill().await;
         match adopt(self.dir.path()).await {
@@ -439,6 +425,7 @@ impl WorkerTask {
     }
 
     async fn ended(&mut self, outcome: Outcome) {
+        reach(Point::AgentExitSeen);
         self.renewal = None;
         self.hear_last_words().await;
         self.tell(Event::Exited(outcome)).await;
@@ -470,6 +457,7 @@ impl WorkerTask {
         for failure in &failures {
             tracing::warn!(worker_id = %self.spec.worker_id, failure, "logs not shipped");
         }
+        reach(Point::AgentLogsFlushed);
         self.tell(Event::LogsFlushed { failures }).await;
     }
 
@@ -485,6 +473,7 @@ impl WorkerTask {
         self.host.credentials.remove(&self.spec.worker_id);
         self.roster.will_be_gone(&self.spec.worker_id).await;
         remove(&self.host, &self.spec.worker_id, self.state.uid).await;
+        reach(Point::AgentWorkerRemoved);
         if let Some(uid) = self.state.uid {
             self.host.uids.release(uid);
         }
@@ -516,7 +505,10 @@ impl WorkerTask {
         match command {
             Command::Run(order) => self.be_told_to_run(*order).await,
             Command::Stop(stop) => self.tell(Event::StopOrdered(stop)).await,
-            Command::Forget => self.tell(Event::ForgetOrdered).await,
+            Command::Forget => {
+                reach(Point::AgentForgetHeard);
+                self.tell(Event::ForgetOrdered).await;
+            }
             Command::Tell(order) => {
                 if let Some(control) = &self.control {
                     control.order(&self.spec.worker_id, order);
@@ -536,12 +528,14 @@ impl WorkerTask {
             tracing::error!(worker_id = %spec.worker_id, %error, "writing a worker's order failed");
             sleep(RETRY).await;
         }
+        reach(Point::AgentRunRecorded);
         tracing::debug!(worker_id = %spec.worker_id, "worker is told what to run");
         self.spec = Arc::new(spec);
         if let (Some(control), Some(layout)) = (&self.control, &self.layout)
             && let Some(run) = layout.run_order(&self.host, &self.spec)
         {
             control.order(&self.spec.worker_id, Order::Run(run));
+            reach(Point::AgentRunTold);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Enrolment: trades a single-use join token for a certificate (design §6.1).
 
 use hearth_engine::{fresh_agent_id, now};
+use hearth_faults::{Point, reach};
 use hearth_mtls::{Authority, Fingerprint, PeerName, Terms};
 use hearth_proto::v1;
 use hearth_proto::v1::enrolment_server::Enrolment;
@@ -57,6 +58,7 @@ impl Enrolment for EnrolmentService {
                 tracing::warn!(host_name = request.host_name, reason = %refused, "enrolment refused");
                 Status::permission_denied(refused.to_string())
             })?;
+        reach(Point::EnrolmentRecorded);
         tracing::info!(agent_id = %agent, host_name = request.host_name, "agent enrolled");
         Ok(Response::new(v1::EnrolResponse {
             certificate_der: self.sign(&request, &agent)?,

@@ -8,6 +8,7 @@ use crate::supplies::{Supplies, SupplyError};
 use hearth_coordinator_core::command::{Command, Effect, Report, ReportState, StartOrder};
 use hearth_coordinator_core::worker::{Exit, Worker};
 use hearth_engine::Engine;
+use hearth_faults::{Point, reach};
 use hearth_proto::v1;
 use hearth_proto::v1::to_agent::Message;
 use hearth_types::{Epoch, ReleaseLabel};
@@ -43,6 +44,7 @@ pub async fn perform_effects(
             Effect::Forget { agent, worker } => {
                 sessions
                     .send(&agent, Message::ForgetWorker(v1::ForgetWorker { worker_id: worker.to_string() }));
+                reach(Point::AgentsForgetSent);
             }
             Effect::News { agent, driver, launch, news } => sessions.send(
                 &agent,
@@ -75,7 +77,9 @@ async fn start(
         Ok(credentials) => {
             let secret = supplies.launch_secret(&worker.run, worker.launch);
             let message = start_worker(order, epoch, secret, credentials);
+            reach(Point::AgentsStartOrdered);
             sessions.send(&worker.agent, Message::StartWorker(message));
+            reach(Point::AgentsStartSent);
         }
         Err(SupplyError::Impossible(reason)) => {
             let told = never_started(worker.clone(), reason, engine.clone(), sessions.clone());

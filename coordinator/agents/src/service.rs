@@ -8,6 +8,7 @@ use futures::{Stream, StreamExt};
 use hearth_coordinator_core::agent::Standing;
 use hearth_coordinator_core::command::{Command, Refusal};
 use hearth_engine::{Engine, EngineError};
+use hearth_faults::{Point, reach};
 use hearth_mtls::{Authority, PeerInfo, PeerName};
 use hearth_proto::v1::agents_server::Agents;
 use hearth_proto::v1::to_agent::Message;
@@ -113,6 +114,7 @@ impl Agents for AgentService {
             .authority
             .sign_request(&request.into_inner().csr_der, &PeerName::Agent(agent.clone()), terms)
             .map_err(|error| Status::invalid_argument(error.to_string()))?;
+        reach(Point::AgentsCertificateSigned);
         tracing::info!(agent_id = %agent, "certificate renewed");
         Ok(Response::new(v1::RenewCertificateResponse { certificate_der: certificate.to_vec() }))
     }
@@ -128,6 +130,7 @@ impl Agents for AgentService {
         let worker = world.worker(&id).filter(|worker| worker.agent == agent);
         let worker = worker.ok_or_else(|| Status::not_found("the worker is not on this agent"))?;
         let credentials = self.supplies.worker_credentials(worker).await.map_err(unsupplied)?;
+        reach(Point::AgentsCredentialsMade);
         Ok(Response::new(to_credentials(credentials)))
     }
 
@@ -245,6 +248,7 @@ impl AgentService {
         outbox: &mpsc::Sender<Result<ToAgent, Status>>,
         answered: &Answered,
     ) -> String {
+        reach(Point::AgentsGreeted);
         let attached = match attached(agent, hello, stream) {
             Ok(command) => self.tell(command).await,
             Err(error) => Err(error.into()),
@@ -252,6 +256,7 @@ impl AgentService {
         if let Err(error) = attached {
             return error.to_string();
         }
+        reach(Point::AgentsAttached);
         answered.touch(&self.engine);
         // A silent connection is as good as none: the agent itself gives up on it after a lease.
         let patience = self.terms.lease;
@@ -281,7 +286,9 @@ impl AgentService {
         match message {
             from_agent::Message::WorkerReport(report) => {
                 let report = convert::report(report)?;
+                reach(Point::AgentsReportHeard);
                 self.tell(Command::WorkerReported { agent: agent.clone(), report }).await?;
+                reach(Point::AgentsReportRecorded);
             }
             from_agent::Message::DriverMessage(message) => self.driver_said(agent, message).await?,
             from_agent::Message::Hello(_) | from_agent::Message::Heartbeat(_) => {}

@@ -6,6 +6,7 @@ use hearth_coordinator_core::command::{Change, Command, Effect, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::turn::Turn;
 use hearth_coordinator_core::world::World;
+use hearth_faults::{Point, reach};
 use hearth_store::{Store, StoreError};
 use hearth_types::Now;
 use std::ops::ControlFlow;
@@ -86,6 +87,7 @@ impl Core {
         now: Now,
     ) -> Result<(), Arc<StoreError>> {
         if !changes.is_empty() {
+            reach(Point::EngineDecided);
             if let Err(error) = self.store.commit(changes.clone(), now.at).await {
                 tracing::error!(error = %error, "decision not durable; reading the world again");
                 let error = Arc::new(error);
@@ -94,12 +96,16 @@ impl Core {
                 }
                 return Err(error);
             }
+            reach(Point::EngineCommitted);
             log_transitions(&changes);
             self.publish.send_replace(Arc::new(self.world.clone()));
         }
         for (asker, answer) in askers.into_iter().zip(answers) {
             // The asker may have gone; what it asked for is done all the same.
             drop(asker.send(answer.map_err(EngineError::Refused)));
+        }
+        if !effects.is_empty() {
+            reach(Point::EngineAnswered);
         }
         self.perform(effects).await;
         Ok(())
@@ -110,6 +116,7 @@ impl Core {
             if self.effects.send(effect).await.is_err() {
                 return; // The coordinator is going down; effects are derived again when it comes back.
             }
+            reach(Point::EngineEffectHandedOver);
         }
     }
 

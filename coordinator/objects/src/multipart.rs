@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 
 use futures::TryStreamExt as _;
+use hearth_faults::{Point, reach};
 use sqlx::sqlite::SqliteConnection;
 use time::OffsetDateTime;
 
@@ -215,7 +216,8 @@ impl ObjectStore {
             return Err(StoreError::InvalidPartOrder);
         }
         let (bucket, key, id) = (bucket.to_owned(), key.to_owned(), id.to_owned());
-        self.writer
+        let completed = self
+            .writer
             .apply(move |connection| {
                 Box::pin(async move {
                     let found = require_upload(connection, &bucket, &key, &id).await;
@@ -245,7 +247,9 @@ impl ObjectStore {
                     })
                 })
             })
-            .await
+            .await?;
+        reach(Point::ObjectsUploadCompleted);
+        Ok(completed)
     }
 
     /// Aborts an upload and throws its parts away.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{Stream, stream};
+use hearth_faults::{Point, reach};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::blobs::{BlobId, Received};
@@ -181,7 +182,9 @@ impl ObjectStore {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send,
     {
-        self.blobs.receive(body, checksum).await
+        let received = self.blobs.receive(body, checksum).await?;
+        reach(Point::ObjectsReceived);
+        Ok(received)
     }
 
     /// Enters a received body into the index under a key.

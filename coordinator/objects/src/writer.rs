@@ -5,6 +5,7 @@
 //! even if whoever asked for it has gone.
 
 use futures::future::BoxFuture;
+use hearth_faults::{Point, reach};
 use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 
@@ -145,10 +146,14 @@ async fn commit_group(connection: &mut SqliteConnection, group: Vec<Job>) {
         }
     }
     if result.is_ok() {
+        reach(Point::ObjectsExecuted);
         result = execute(connection, "COMMIT").await;
     }
     let commit = match result {
-        Ok(()) => Commit::Durable,
+        Ok(()) => {
+            reach(Point::ObjectsCommitted);
+            Commit::Durable
+        }
         Err(error) => {
             tracing::error!(%error, "object index transaction failed");
             if let Err(error) = execute(connection, "ROLLBACK").await {

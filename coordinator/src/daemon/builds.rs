@@ -6,6 +6,7 @@ use futures::StreamExt;
 use hearth_coordinator_core::command::Command;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_engine::Engine;
+use hearth_faults::{Point, reach};
 use hearth_objects::{Attributes, ObjectStore, WriteCondition};
 use hearth_releases::{
     BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, PhaseText, Target, build, default_cache_dir,
@@ -103,8 +104,10 @@ impl Builder {
                 () = stopping.cancelled() => cancelled.cancel(),
             }
         };
+        reach(Point::ReleaseBuilt);
         self.tell(label, ReleaseState::Building { step: "storing the bundle".to_owned() }).await;
         self.keep(&built).await?;
+        reach(Point::ReleaseKept);
         if origin == Origin::Built {
             tokio::fs::remove_file(&built.path).await.context("removing the built bundle's file")?;
         }

@@ -3,6 +3,7 @@
 use crate::daemon::{Coordinator, private_dir, write_private};
 use crate::process::Process;
 use anyhow::Context;
+use hearth_faults::{Point, reach};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -42,6 +43,7 @@ impl Agent {
         let enrolled = dir.join("enrolled");
         if !enrolled.exists() {
             enrol(&dir, coordinator).await?;
+            reach(Point::UpEnrolled);
             write_private(&enrolled, b"")?;
         }
         let left_behind = std::fs::read(dir.join("agent.pid")).ok();
@@ -141,6 +143,7 @@ fn launch(dir: &Path) -> anyhow::Result<Process> {
         .spawn()
         .context("starting hearth-agent")?;
     let process = Process::of(child.id()).context("the agent ended at once; see its log")?;
+    reach(Point::UpAgentStarted);
     write_private(&dir.join("agent.pid"), &serde_json::to_vec(&process)?)?;
     reap(child);
     Ok(process)

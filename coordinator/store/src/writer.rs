@@ -4,6 +4,7 @@ use crate::documents::{self, Document, DocumentConflict};
 use crate::enrolment::{self, Enrolled, JoinToken, TokenRefused};
 use crate::{Store, StoreError};
 use hearth_coordinator_core::command::Change;
+use hearth_faults::{Point, reach};
 use hearth_types::{AgentId, Epoch, Timestamp};
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use std::collections::VecDeque;
@@ -163,7 +164,10 @@ async fn in_one_transaction(
             savepoint.rollback().await?;
         }
     }
-    transaction.commit().await
+    reach(Point::StoreExecuted);
+    transaction.commit().await?;
+    reach(Point::StoreCommitted);
+    Ok(())
 }
 
 /// Executes one job; says whether its work is to be kept.
