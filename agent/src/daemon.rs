@@ -25,6 +25,7 @@ use hearth_processes::{KeeperProgram, UidRange, WorkerDirs};
 use hearth_proto::v1;
 use hearth_telemetry::{Metrics, error_chain};
 use std::fs::File;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ async fn until(stop: CancellationToken, task: impl Future<Output = ()>) {
     }
 }
 
-/// Makes the state directory if need be and takes it for this process alone.
+/// Makes the state directory if need be and takes it for this process alone. The file says which process that is.
 fn lock(state: &Path) -> anyhow::Result<File> {
     std::fs::DirBuilder::new()
         .recursive(true)
@@ -180,8 +181,11 @@ fn lock(state: &Path) -> anyhow::Result<File> {
         .create(state)
         .with_context(|| format!("making {}", state.display()))?;
     let path = state.join("lock");
-    let file = File::create(&path).with_context(|| format!("opening {}", path.display()))?;
+    let opened = File::options().write(true).create(true).truncate(false).open(&path);
+    let mut file = opened.with_context(|| format!("opening {}", path.display()))?;
     file.try_lock().with_context(|| format!("another agent works in {}", state.display()))?;
+    let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+    written.with_context(|| format!("writing {}", path.display()))?;
     Ok(file)
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A process of this host, as written down in `up.pid` and `agent.pid`.
+/// A process of this host, as written down in `up.pid`, or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Process {
     /// Process id.

@@ -40,18 +40,12 @@ impl Agent {
             dir.join("coordinator")
         );
         write_private(&dir.join("agent.toml"), config.as_bytes())?;
-        let enrolled = dir.join("enrolled");
-        if !enrolled.exists() {
+        // Its identity is the one proof that it joined: a record of our own could be missing though it did.
+        if !dir.join("state/identity.pem").exists() {
             enrol(&dir, coordinator).await?;
             reach(Point::UpEnrolled);
-            write_private(&enrolled, b"")?;
         }
-        let left_behind = std::fs::read(dir.join("agent.pid")).ok();
-        let left_behind: Option<Process> = left_behind.and_then(|text| serde_json::from_slice(&text).ok());
-        let process = match left_behind.filter(|process| process.is_alive()) {
-            Some(process) => process,
-            None => launch(&dir)?,
-        };
+        let process = found_or_launched(&dir)?;
         Ok(Self { dir, process })
     }
 
@@ -66,7 +60,7 @@ impl Agent {
             tokio::time::sleep(LOOK_EVERY).await;
             if !self.process.is_alive() {
                 tracing::warn!("the agent died; starting it again");
-                self.process = launch(&self.dir)?;
+                self.process = found_or_launched(&self.dir)?;
             }
         }
     }
@@ -89,8 +83,6 @@ impl Agent {
             tracing::warn!("the agent did not end in time; killing it");
             let _ended = kill(pid, Signal::SIGKILL);
         }
-        // Leaving the record is harmless: its start time belongs to no living process.
-        drop(std::fs::remove_file(self.dir.join("agent.pid")));
     }
 }
 
@@ -123,6 +115,25 @@ async fn enrol(dir: &Path, coordinator: &Coordinator) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The agent that works on this directory, whoever started it, or else a new one.
+fn found_or_launched(dir: &Path) -> anyhow::Result<Process> {
+    match working(&dir.join("state/lock")) {
+        Some(process) => Ok(process),
+        None => launch(dir),
+    }
+}
+
+/// The agent that holds its state directory by this file, and has written itself into it.
+fn working(lock: &Path) -> Option<Process> {
+    let file = std::fs::File::open(lock).ok()?;
+    match file.try_lock_shared() {
+        Err(std::fs::TryLockError::WouldBlock) => {
+            Process::of(std::fs::read_to_string(lock).ok()?.trim().parse().ok()?)
+        }
+        Ok(()) | Err(std::fs::TryLockError::Error(_)) => None,
+    }
+}
+
 /// Starts the agent in a session of its own: signals of our terminal are not for it, and it outlives us.
 fn launch(dir: &Path) -> anyhow::Result<Process> {
     use std::os::unix::process::CommandExt;
@@ -144,7 +155,6 @@ fn launch(dir: &Path) -> anyhow::Result<Process> {
         .context("starting hearth-agent")?;
     let process = Process::of(child.id()).context("the agent ended at once; see its log")?;
     reach(Point::UpAgentStarted);
-    write_private(&dir.join("agent.pid"), &serde_json::to_vec(&process)?)?;
     reap(child);
     Ok(process)
 }
@@ -156,4 +166,24 @@ fn reap(mut child: std::process::Child) {
             tracing::info!(%status, "the agent ended");
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn an_agent_is_found_by_the_lock_it_holds_and_not_by_what_a_dead_one_wrote() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("lock");
+        assert_eq!(working(&path), None, "none was ever started");
+        let mut lock = std::fs::File::create(&path).expect("made");
+        lock.try_lock().expect("free");
+        assert_eq!(working(&path), None, "it has not said yet who it is");
+        writeln!(lock, "{}", std::process::id()).expect("written");
+        assert_eq!(working(&path), Some(Process::own()));
+        drop(lock);
+        assert_eq!(working(&path), None, "it is dead");
+    }
 }
