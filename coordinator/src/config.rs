@@ -60,6 +60,8 @@ pub struct CoordinatorConfig {
     pub heartbeat_ms: u32,
     /// Milliseconds that leases are extended to when the coordinator is stopped in good order; 30 minutes at the most.
     pub lease_extension_ms: u32,
+    /// Whether started applications are updated only as the service does: in what concerns concurrency and queueing.
+    pub strict_updates: bool,
     /// Days that logs stay in managed storage (guide:4642).
     pub managed_log_retention_days: u32,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
@@ -92,6 +94,7 @@ impl Default for CoordinatorConfig {
             lost_after_ms: 600_000,
             heartbeat_ms: 5_000,
             lease_extension_ms: 300_000,
+            strict_updates: false,
             managed_log_retention_days: 30,
             query_sigv2: true,
             releases_dir: None,

@@ -102,3 +102,13 @@ def test_the_sample_bucket_is_read_only(aws, tmp_path):
     assert "wordcount.py" in aws("s3", "ls", f"{SAMPLES}/scripts/").stdout
     refused = aws("s3", "cp", tmp_path / "x", f"{SAMPLES}/scripts/x", check=False)
     assert refused.returncode != 0 and "AccessDenied" in refused.stderr, refused.stderr
+
+
+def test_concurrency_is_changed_as_in_the_guide(emr_cli):
+    # guide:2113-2127.
+    made = emr_cli("create-application", "--release-label", "emr-7.6.0", "--type", "SPARK", "--scheduler-configuration",
+                   '{"maxConcurrentRuns": 1, "queueTimeoutMinutes": 30}')
+    updated = emr_cli("update-application", "--application-id", made["applicationId"], "--scheduler-configuration",
+                      '{"maxConcurrentRuns": 5, "queueTimeoutMinutes": 30}')["application"]
+    assert updated["schedulerConfiguration"] == {"maxConcurrentRuns": 5, "queueTimeoutMinutes": 30}
+    assert emr_cli("get-application", "--application-id", made["applicationId"])["application"] == updated

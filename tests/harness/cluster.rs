@@ -32,7 +32,11 @@ pub(crate) struct Cluster {
     coordinator: Option<Coordinator>,
     data: TempDir,
     timing: Timing,
+    configure: Configure,
 }
+
+/// What a test changes of the configuration.
+type Configure = fn(&mut CoordinatorConfig);
 
 /// How long leases and what belongs to them are, in milliseconds.
 #[derive(Debug, Clone, Copy)]
@@ -63,8 +67,17 @@ impl Cluster {
     }
 
     pub(crate) async fn timed(timing: Timing) -> Self {
+        Self::made(timing, |_| ()).await
+    }
+
+    pub(crate) async fn configured(configure: Configure) -> Self {
+        Self::made(Timing::default(), configure).await
+    }
+
+    async fn made(timing: Timing, configure: Configure) -> Self {
         let data = tempfile::tempdir().expect("a temporary directory");
-        let cluster = Self { coordinator: Some(started(data.path(), timing).await), data, timing };
+        let coordinator = Some(started(data.path(), timing, configure).await);
+        let cluster = Self { coordinator, data, timing, configure };
         let state = ReleaseState::Ready {
             sha256: BUNDLE.to_owned(),
             java_major: 17,
@@ -135,7 +148,7 @@ impl Cluster {
     /// Stops the coordinator in good order and starts it again on what it kept.
     pub(crate) async fn restart(&mut self) {
         self.stop(Coordinator::stop).await;
-        self.coordinator = Some(started(self.data.path(), self.timing).await);
+        self.coordinator = Some(started(self.data.path(), self.timing, self.configure).await);
     }
 
     /// Stops the coordinator as the separate daemon is stopped by its host.
@@ -145,7 +158,7 @@ impl Cluster {
 
     /// Starts a coordinator that was stopped.
     pub(crate) async fn come_back(&mut self) {
-        self.coordinator = Some(started(self.data.path(), self.timing).await);
+        self.coordinator = Some(started(self.data.path(), self.timing, self.configure).await);
     }
 
     /// What the store of a stopped coordinator holds.
@@ -162,7 +175,7 @@ impl Cluster {
         copy_dir(self.data.path(), copy.path());
         self.stop(Coordinator::stop).await;
         self.data = copy;
-        self.coordinator = Some(started(self.data.path(), self.timing).await);
+        self.coordinator = Some(started(self.data.path(), self.timing, self.configure).await);
     }
 
     /// Makes a backup of the running coordinator.
@@ -193,9 +206,9 @@ impl Cluster {
     }
 }
 
-async fn started(data_dir: &Path, timing: Timing) -> Coordinator {
+async fn started(data_dir: &Path, timing: Timing, configure: Configure) -> Coordinator {
     let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
-    let config = CoordinatorConfig {
+    let mut config = CoordinatorConfig {
         data_dir: data_dir.to_owned(),
         listen: any_port,
         agents_listen: any_port,
@@ -208,6 +221,7 @@ async fn started(data_dir: &Path, timing: Timing) -> Coordinator {
         share_dir: Some(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy")),
         ..CoordinatorConfig::default()
     };
+    configure(&mut config);
     Coordinator::start(&config).await.expect("the coordinator starts")
 }
 

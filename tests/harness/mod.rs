@@ -4,6 +4,6 @@ mod client;
 mod cluster;
 mod jobs;
 
-pub(crate) use client::{Client, Keys};
+pub(crate) use client::{Answer, Client, Keys};
 pub(crate) use cluster::{BUNDLE, Cluster, PATIENCE, Timing};
 pub(crate) use jobs::{Job, Submission};

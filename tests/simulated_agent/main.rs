@@ -22,4 +22,5 @@ mod restarts;
 mod restores;
 mod standing;
 mod stream;
+mod updates;
 mod worker;

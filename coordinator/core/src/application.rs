@@ -27,9 +27,12 @@ pub struct Application {
     pub maximum_capacity: Option<WorkerSize>,
     /// The most job runs at once; more wait in QUEUED.
     pub concurrency: Option<u32>,
+    /// How often it was updated: an update made from what is outdated is not carried out.
+    #[serde(default)]
+    pub revision: u64,
     /// When it was made.
     pub created_at: Timestamp,
-    /// When it last changed state.
+    /// When it last changed.
     pub updated_at: Timestamp,
 }
 
@@ -42,6 +45,27 @@ pub enum ApplicationEvent {
     Stop,
     /// `DeleteApplication`.
     Delete,
+}
+
+/// In which states an application may be updated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpdatableIn {
+    /// CREATED and STOPPED, as the service has it.
+    AtRest,
+    /// STARTED as well: what runs or waits to run was fixed when it was submitted.
+    AtRestOrStarted,
+}
+
+impl UpdatableIn {
+    /// Whether an application in this state may be updated.
+    pub const fn covers(self, state: ApplicationState) -> bool {
+        use ApplicationState as S;
+        match state {
+            S::Created | S::Stopped => true,
+            S::Started => matches!(self, Self::AtRestOrStarted),
+            S::Creating | S::Starting | S::Stopping | S::Terminated => false,
+        }
+    }
 }
 
 /// The event does not fit the state.
@@ -92,6 +116,16 @@ mod tests {
         for state in ApplicationState::ALL {
             let deletable = matches!(state, ApplicationState::Created | ApplicationState::Stopped);
             assert_eq!(next_state(*state, ApplicationEvent::Delete).is_ok(), deletable, "{state}");
+        }
+    }
+
+    #[test]
+    fn only_a_settled_application_is_updated_and_a_started_one_where_that_is_allowed() {
+        for state in ApplicationState::ALL {
+            let at_rest = matches!(state, ApplicationState::Created | ApplicationState::Stopped);
+            assert_eq!(UpdatableIn::AtRest.covers(*state), at_rest, "{state}");
+            let or_started = at_rest || *state == ApplicationState::Started;
+            assert_eq!(UpdatableIn::AtRestOrStarted.covers(*state), or_started, "{state}");
         }
     }
 

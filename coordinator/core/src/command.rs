@@ -1,7 +1,7 @@
 //! The closed sets of what can be asked of the world, what changes in answer, and what must then be done.
 
 use crate::agent::{Agent, Standing};
-use crate::application::Application;
+use crate::application::{Application, UpdatableIn};
 use crate::job_run::{CancelCause, DriverApp, ExecutorProfile, JobRun, RunSpec};
 use crate::release::Release;
 use crate::schedule::Plan;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// What makes a repeated request recognisable (promise P2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClientToken {
-    /// What the token is unique within: `applications`, or an application's id for its job runs.
+    /// What the token is unique within: `applications`, an application's id for its job runs, or `<id>/updates`.
     pub scope: String,
     /// The caller's token.
     pub token: String,
@@ -74,6 +74,18 @@ pub enum Command {
         document: Value,
         /// The caller's token.
         token: ClientToken,
+    },
+    /// `UpdateApplication`, validated: the application and its document as they are to be, made from the revision that
+    /// `application` still has. State and times are the world's own.
+    UpdateApplication {
+        /// The application.
+        application: Application,
+        /// The API's document of it.
+        document: Value,
+        /// The caller's token.
+        token: ClientToken,
+        /// In which states it may be carried out.
+        states: UpdatableIn,
     },
     /// `StartApplication`.
     StartApplication(ApplicationId),
@@ -198,6 +210,25 @@ pub enum Refusal {
         id: ApplicationId,
         /// Its state.
         state: ApplicationState,
+    },
+    /// The application was updated since its revision was read.
+    #[error("application {0} was updated meanwhile")]
+    UpdatedMeanwhile(ApplicationId),
+    /// Workers hold more than the application would be limited to.
+    #[error("the workers of application {id} hold {held}, more than it would be limited to")]
+    MoreHeld {
+        /// Which.
+        id: ApplicationId,
+        /// What they hold.
+        held: String,
+    },
+    /// A job run that was accepted could never be placed within the new maximum capacity.
+    #[error("job run {run} needs {needed}, more than the application would be limited to")]
+    ActiveJobRunTooLarge {
+        /// The job run.
+        run: JobRunId,
+        /// What its driver needs.
+        needed: String,
     },
     /// It cannot stop while job runs are active.
     #[error("application {id} has {active} active job runs")]

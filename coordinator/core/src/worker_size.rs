@@ -205,7 +205,7 @@ pub fn from_api(
 }
 
 /// The whole number before an optional `unit` (lower case), with at most one space between.
-fn amount(text: &str, unit: &str) -> Result<u64, UnsupportedSize> {
+pub fn amount(text: &str, unit: &str) -> Result<u64, UnsupportedSize> {
     let refused = || UnsupportedSize::Amount(text.to_owned());
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest) = text.split_at(digits);

@@ -1,23 +1,32 @@
 //! Applications: from the API's request to the core's value, and back to the API's document.
 
 use super::refusals::{in_service_words, no_application};
+use super::settings::{self, DEFAULT_IDLE_MINUTES};
 use super::{Control, paging, tags};
 use hearth_api::emr::control_plane::{
     ApplicationFilter, Caller, ControlError, Listing, Page, TaggedResource,
 };
 use hearth_api::emr::wire;
-use hearth_coordinator_core::application::Application;
-use hearth_coordinator_core::command::{ClientToken, Command, Reply};
-use hearth_coordinator_core::configuration::{self, Configuration};
-use hearth_coordinator_core::spark_submit::layers::check_application;
-use hearth_engine::{fresh_application_id, now};
+use hearth_coordinator_core::application::{Application, UpdatableIn};
+use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
+use hearth_coordinator_core::configuration::Configuration;
+use hearth_engine::{EngineError, fresh_application_id, now};
 use hearth_store::ApplicationRecord;
-use hearth_types::{ApplicationId, ApplicationState, ReleaseLabel, Timestamp, WorkerSize};
+use hearth_types::{ApplicationId, ApplicationState, Architecture, ReleaseLabel, Timestamp};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Idle minutes before an application stops by itself (guide:1312).
-const DEFAULT_IDLE_MINUTES: u32 = 15;
+/// Updates of the same application that one may lose against: each time somebody else's came through.
+const TRIES: usize = 32;
+
+/// Which updates of an application are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Updates {
+    /// Those that the service carries out: in CREATED and STOPPED; in STARTED of the scheduler's settings alone.
+    Strict,
+    /// In STARTED any.
+    WhileStarted,
+}
 
 impl Control {
     pub(super) async fn create_application(
@@ -54,51 +63,62 @@ impl Control {
         request: wire::CreateApplicationRequest,
         at: Timestamp,
     ) -> Result<wire::Application, ControlError> {
+        let mut faults = Vec::new();
         if !request.engine_type.eq_ignore_ascii_case("spark") {
-            return Err(ControlError::Validation {
-                message: format!(
-                    "type {:?} is not supported by this version; supported: Spark.",
-                    request.engine_type
-                ),
-            });
+            let kind = &request.engine_type;
+            faults.push(format!("type {kind:?} is not supported by this version; supported: Spark."));
         }
-        self.check_release(&request.release_label)?;
-        tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
-        check_configurations(request.runtime_configuration.as_deref().unwrap_or_default())?;
-        let auto_start = request.auto_start_configuration.unwrap_or_default();
-        let auto_stop = request.auto_stop_configuration.unwrap_or_default();
-        Ok(wire::Application {
+        if let Err(fault) = tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new())) {
+            faults.push(fault.to_string());
+        }
+        let mut document = wire::Application {
             arn: self.site.application_arn(&id),
-            application_id: id,
-            name: request.name,
-            release_label: request.release_label,
+            application_id: id.clone(),
+            name: request.name.clone(),
+            release_label: request.release_label.clone(),
             engine_type: "Spark".to_owned(),
             state: ApplicationState::Created,
             state_details: None,
-            initial_capacity: request.initial_capacity,
-            maximum_capacity: request.maximum_capacity,
+            initial_capacity: None,
+            maximum_capacity: None,
             created_at: at,
             updated_at: at,
-            tags: Some(request.tags.unwrap_or_default()),
-            auto_start_configuration: Some(wire::AutoStartConfig {
-                enabled: Some(auto_start.enabled.unwrap_or(true)),
-            }),
-            auto_stop_configuration: Some(wire::AutoStopConfig {
-                enabled: Some(auto_stop.enabled.unwrap_or(true)),
-                idle_timeout_minutes: Some(auto_stop.idle_timeout_minutes.unwrap_or(DEFAULT_IDLE_MINUTES)),
-            }),
-            network_configuration: request.network_configuration,
-            architecture: Some(request.architecture.unwrap_or_default()),
+            tags: Some(request.tags.clone().unwrap_or_default()),
+            auto_start_configuration: None,
+            auto_stop_configuration: None,
+            network_configuration: None,
+            architecture: Some(Architecture::default()),
             image_configuration: None,
             worker_type_specifications: None,
-            runtime_configuration: request.runtime_configuration,
-            monitoring_configuration: request.monitoring_configuration,
-            disk_encryption_configuration: request.disk_encryption_configuration,
-            interactive_configuration: request.interactive_configuration,
-            scheduler_configuration: request.scheduler_configuration,
+            runtime_configuration: None,
+            monitoring_configuration: None,
+            disk_encryption_configuration: None,
+            interactive_configuration: None,
+            scheduler_configuration: None,
             identity_center_configuration: None,
-            job_level_cost_allocation_configuration: request.job_level_cost_allocation_configuration,
-        })
+            job_level_cost_allocation_configuration: None,
+        };
+        let mut wanted = settings::of_creation(id, request);
+        wanted.auto_start_configuration.get_or_insert_default();
+        wanted.auto_stop_configuration.get_or_insert_default();
+        self.set(&mut document, wanted, faults)?;
+        Ok(document)
+    }
+
+    /// Lays what a request sets over a document, unless something is wrong with it: all of that is told, after `faults`.
+    fn set(
+        &self,
+        document: &mut wire::Application,
+        wanted: wire::UpdateApplicationRequest,
+        mut faults: Vec<String>,
+    ) -> Result<(), ControlError> {
+        if let Some(Err(fault)) = wanted.release_label.as_deref().map(|label| self.check_release(label)) {
+            faults.push(fault.to_string());
+        }
+        faults.extend(settings::unsupported(&wanted));
+        settings::lay_over(document, wanted);
+        faults.extend(settings::faults(document));
+        settings::refuse(&faults)
     }
 
     pub(super) fn check_release(&self, label: &str) -> Result<ReleaseLabel, ControlError> {
@@ -149,16 +169,40 @@ impl Control {
         Ok(Listing { items, next })
     }
 
+    /// Changes an application's settings; job runs that were submitted keep those that they were submitted under.
     pub(super) async fn update_application(
         &self,
         request: wire::UpdateApplicationRequest,
     ) -> Result<wire::Application, ControlError> {
-        self.show_application(&request.application_id).await?;
-        Err(ControlError::Validation {
-            message:
-                "UpdateApplication is not served by this version; delete the application and create it anew."
-                    .to_owned(),
-        })
+        let id = request.application_id.clone();
+        let states = match self.updates {
+            Updates::Strict if !settings::is_scheduling_alone(&request) => UpdatableIn::AtRest,
+            Updates::Strict | Updates::WhileStarted => UpdatableIn::AtRestOrStarted,
+        };
+        let token = ClientToken {
+            scope: format!("{id}/updates"),
+            token: request.client_token.clone(),
+            digest: request.payload_digest(),
+        };
+        let mut tries = TRIES;
+        loop {
+            let record = self.application_record(&id).await?;
+            if record.application.state == ApplicationState::Terminated {
+                return Err(no_application(&id));
+            }
+            let revision = record.application.revision;
+            let mut document: wire::Application =
+                serde_json::from_value(record.document).map_err(ControlError::internal)?;
+            self.set(&mut document, request.clone(), Vec::new())?;
+            let application = Application { revision, ..core_application(&document)? };
+            let document = serde_json::to_value(&document).map_err(ControlError::internal)?;
+            let token = token.clone();
+            match self.engine.ask(Command::UpdateApplication { application, document, token, states }).await {
+                Ok(_) => return self.show_application(&id).await,
+                Err(EngineError::Refused(Refusal::UpdatedMeanwhile(_))) if tries > 1 => tries -= 1,
+                Err(error) => return Err(in_service_words(error)),
+            }
+        }
     }
 
     pub(super) async fn start_application(&self, id: &ApplicationId) -> Result<(), ControlError> {
@@ -220,29 +264,16 @@ fn core_application(document: &wire::Application) -> Result<Application, Control
         auto_start: document.auto_start_configuration.as_ref().and_then(|auto| auto.enabled).unwrap_or(true),
         idle_timeout: auto_stop.enabled.unwrap_or(true).then(|| Duration::from_secs(minutes * 60)),
         idle_since: document.created_at,
-        maximum_capacity: document.maximum_capacity.as_ref().map(maximum_capacity).transpose()?,
+        maximum_capacity: document
+            .maximum_capacity
+            .as_ref()
+            .map(settings::maximum_capacity)
+            .transpose()
+            .map_err(ControlError::internal)?,
         concurrency: scheduler.max_concurrent_runs.and_then(|runs| u32::try_from(runs).ok()),
+        revision: 0,
         created_at: document.created_at,
         updated_at: document.created_at,
-    })
-}
-
-/// Reads `400 vCPU`, `1024 GB`, `1000 GB`; the disk is unlimited when it is absent.
-fn maximum_capacity(limit: &wire::MaximumAllowedResources) -> Result<WorkerSize, ControlError> {
-    let number = |member: &str, text: &str, unit: &str| {
-        let digits = text.trim();
-        let split = digits.len().saturating_sub(unit.len());
-        let has_unit = digits.get(split..).is_some_and(|tail| tail.eq_ignore_ascii_case(unit));
-        let digits = if has_unit { &digits[..split] } else { digits };
-        digits.trim().parse::<u64>().map_err(|_| ControlError::Validation {
-            message: format!("maximumCapacity.{member} must be a whole number of {unit}, got {text:?}"),
-        })
-    };
-    let disk = limit.disk.as_deref().map(|disk| number("disk", disk, "GB")).transpose()?;
-    Ok(WorkerSize {
-        cpu_millis: number("cpu", &limit.cpu, "vCPU")?.saturating_mul(1000),
-        memory_mib: number("memory", &limit.memory, "GB")?.saturating_mul(1024),
-        disk_gib: disk.unwrap_or(u64::MAX),
     })
 }
 
@@ -256,13 +287,4 @@ pub(super) fn core_configurations(configurations: &[wire::Configuration]) -> Vec
             configurations: core_configurations(configuration.configurations.as_deref().unwrap_or_default()),
         })
         .collect()
-}
-
-fn check_configurations(configurations: &[wire::Configuration]) -> Result<(), ControlError> {
-    let configurations = core_configurations(configurations);
-    let invalid = |faults: Vec<String>| ControlError::Validation { message: faults.join("; ") };
-    configuration::check(&configurations)
-        .map_err(|faults| invalid(faults.iter().map(ToString::to_string).collect()))?;
-    check_application(&configurations)
-        .map_err(|faults| invalid(faults.iter().map(ToString::to_string).collect()))
 }

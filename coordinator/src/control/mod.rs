@@ -5,7 +5,10 @@ mod job_runs;
 mod launching;
 mod paging;
 mod refusals;
+mod settings;
 mod tags;
+
+pub use applications::Updates;
 
 use async_trait::async_trait;
 use hearth_api::emr::control_plane::{
@@ -51,6 +54,8 @@ pub struct Control {
     pub catalog: Arc<Catalog>,
     /// Where we are.
     pub site: Site,
+    /// Which updates of applications are carried out.
+    pub updates: Updates,
 }
 
 #[async_trait]

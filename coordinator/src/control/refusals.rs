@@ -34,6 +34,19 @@ pub(super) fn in_service_words(error: EngineError) -> ControlError {
                 "Application {id} has {active} active job runs; cancel them or wait for them before stopping it."
             ),
         },
+        Refusal::UpdatedMeanwhile(id) => ControlError::Conflict {
+            message: format!("Application {id} is being updated by others. Try again."),
+        },
+        Refusal::MoreHeld { id, held } => ControlError::Validation {
+            message: format!(
+                "maximumCapacity must not be less than what active job runs of application {id} hold: {held}."
+            ),
+        },
+        Refusal::ActiveJobRunTooLarge { run, needed } => ControlError::Validation {
+            message: format!(
+                "maximumCapacity must hold the driver of job run {run}, which is active and needs {needed}."
+            ),
+        },
         Refusal::AutoStartOff(id) => ControlError::Validation {
             message: format!("Application {id} is not started and its auto-start is off; start it first."),
         },

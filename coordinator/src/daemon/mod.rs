@@ -18,7 +18,7 @@ mod supplies;
 pub(crate) use kept::{private_dir, write_private};
 
 use crate::config::{CoordinatorConfig, EndpointTls};
-use crate::control::{Control, Site};
+use crate::control::{Control, Site, Updates};
 use anyhow::Context;
 use certificates::Certificates;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
@@ -195,6 +195,7 @@ impl Coordinator {
             identity: parts.identity.clone(),
             catalog: parts.catalog.clone(),
             site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
+            updates: if config.strict_updates { Updates::Strict } else { Updates::WhileStarted },
         });
         let front = http::Front::new(config, &parts, control);
         serve_endpoint(&tasks, &stopping, endpoint, front, &certificates, config)?;

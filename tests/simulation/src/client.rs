@@ -194,6 +194,7 @@ impl Cluster {
             idle_since: now,
             maximum_capacity: plan.maximum_capacity,
             concurrency: plan.concurrency,
+            revision: 0,
             created_at: now,
             updated_at: now,
         }

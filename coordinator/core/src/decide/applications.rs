@@ -1,7 +1,7 @@
 //! Decisions about applications (guide:1185-1342).
 
 use super::Turn;
-use crate::application::{Application, ApplicationEvent, next_state};
+use crate::application::{Application, ApplicationEvent, UpdatableIn, next_state};
 use crate::command::{Change, ClientToken, Refusal, Reply};
 use hearth_types::{ApplicationId, ApplicationState};
 use serde_json::Value;
@@ -22,6 +22,59 @@ impl Turn<'_> {
         self.change(Change::ApplicationDocument { id: id.clone(), document });
         self.change(Change::Token { token, resource: id.to_string() });
         Ok(Reply::Application(id))
+    }
+
+    /// Gives an application other settings. Job runs that were accepted keep what was fixed when they were submitted;
+    /// limits hold for what is placed from now on.
+    pub(super) fn update_application(
+        &mut self,
+        wanted: Application,
+        document: Value,
+        token: ClientToken,
+        states: UpdatableIn,
+    ) -> Result<Reply, Refusal> {
+        let id = wanted.id.clone();
+        if self.made_by(&token)?.is_some() {
+            return Ok(Reply::Application(id));
+        }
+        let present = self.known(&id)?;
+        if !states.covers(present.state) {
+            return Err(Refusal::WrongState { id, state: present.state });
+        }
+        if wanted.revision != present.revision {
+            return Err(Refusal::UpdatedMeanwhile(id));
+        }
+        self.check_limit(&wanted)?;
+        let updated = Application {
+            state: present.state,
+            details: present.details.clone(),
+            idle_since: present.idle_since,
+            revision: present.revision + 1,
+            created_at: present.created_at,
+            updated_at: self.now,
+            ..wanted
+        };
+        self.put_application(updated);
+        self.change(Change::ApplicationDocument { id: id.clone(), document });
+        self.change(Change::Token { token, resource: id.to_string() });
+        Ok(Reply::Application(id))
+    }
+
+    /// A limit must hold at once (promise P8), and let every driver that was accepted be placed.
+    fn check_limit(&self, wanted: &Application) -> Result<(), Refusal> {
+        let id = &wanted.id;
+        let Some(limit) = wanted.maximum_capacity else { return Ok(()) };
+        let held = self.world.held_by(id);
+        if !held.fits(&limit) {
+            return Err(Refusal::MoreHeld { id: id.clone(), held: held.to_string() });
+        }
+        match self.world.runs_of(id).find(|run| !run.spec.driver.size.fits(&limit)) {
+            Some(run) => Err(Refusal::ActiveJobRunTooLarge {
+                run: run.id.clone(),
+                needed: run.spec.driver.size.to_string(),
+            }),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn start_application(&mut self, id: &ApplicationId) -> Result<Reply, Refusal> {

@@ -30,6 +30,9 @@ pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision,
         Command::CreateApplication { application, document, token } => {
             turn.create_application(application, document, token)?
         }
+        Command::UpdateApplication { application, document, token, states } => {
+            turn.update_application(application, document, token, states)?
+        }
         Command::StartApplication(id) => turn.start_application(&id)?,
         Command::StopApplication(id) => turn.stop_application(&id)?,
         Command::DeleteApplication(id) => turn.delete_application(&id)?,
