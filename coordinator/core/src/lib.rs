@@ -14,6 +14,7 @@ pub mod lease;
 pub mod policy;
 pub mod release;
 pub mod schedule;
+pub mod silence;
 pub mod spark_submit;
 pub mod turn;
 pub mod worker;

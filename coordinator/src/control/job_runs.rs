@@ -8,6 +8,7 @@ use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing
 use hearth_api::emr::wire;
 use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
 use hearth_coordinator_core::job_run::CancelCause;
+use hearth_coordinator_core::silence;
 use hearth_engine::{EngineError, fresh_job_run_id, now};
 use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
@@ -150,7 +151,7 @@ impl Control {
             let message = format!("Attempt {attempt} of job run {id} does not exist.");
             return Err(ControlError::NotFound { message });
         }
-        let mut run = view(record, attempt)?;
+        let mut run = self.view(record, attempt)?;
         let resource = TaggedResource::JobRun(application.clone(), id.clone());
         self.lay_over_tags(resource, &mut run.tags).await?;
         Ok(run)
@@ -183,7 +184,7 @@ impl Control {
             paging::cut(records, page.limit, |record| (record.run.created_at, record.run.id.to_string()));
         let latest = |record: JobRunRecord| {
             let attempt = record.run.launch.attempt;
-            view(record, attempt).map(summary)
+            self.view(record, attempt).map(summary)
         };
         let items = records.into_iter().map(latest).collect::<Result<_, _>>()?;
         Ok(Listing { items, next })
@@ -199,8 +200,16 @@ impl Control {
         let record =
             found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
         let (attempts, next) = paging::attempts(record.run.launch.attempt, &page)?;
-        let items = attempts.into_iter().map(|attempt| view(record.clone(), attempt).map(attempt_summary));
+        let items =
+            attempts.into_iter().map(|attempt| self.view(record.clone(), attempt).map(attempt_summary));
         Ok(Listing { items: items.collect::<Result<_, _>>()?, next })
+    }
+
+    /// A job run as it is shown, as of one attempt.
+    fn view(&self, mut record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
+        let (world, now) = (self.engine.snapshot(), self.engine.clock().now());
+        record.run.details = silence::details(&world, &record.run, now);
+        overlaid(record, attempt)
     }
 
     pub(super) async fn cancel_job_run(
@@ -241,7 +250,7 @@ fn in_one_line(details: &str) -> String {
 }
 
 /// The stored document with what changed since laid over it, as of one attempt (guide:3257).
-fn view(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
+fn overlaid(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
     let mut document: wire::JobRun =
         serde_json::from_value(record.document).map_err(ControlError::internal)?;
     let run = record.run;
