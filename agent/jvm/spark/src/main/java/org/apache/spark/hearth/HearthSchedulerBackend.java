@@ -27,11 +27,13 @@ import org.apache.spark.util.SystemClock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import scala.Option;
+import scala.PartialFunction;
 import scala.Tuple2;
 import scala.collection.JavaConverters;
 import scala.collection.Seq;
 import scala.concurrent.Future;
 import scala.concurrent.Future$;
+import scala.runtime.BoxedUnit;
 
 /**
  * Asks the local agent for executors and tells Spark what became of them.
@@ -214,6 +216,16 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
                 verdicts.await(executor.get());
             }
         }
+
+        @Override
+        public PartialFunction<Object, BoxedUnit> receive() {
+            return new MissedHeartbeats(super.receive(), HearthSchedulerBackend.this::onHeartbeatsMissed);
+        }
+    }
+
+    /** One that hangs is replaced, and would be for ever: so it counts, though no task is charged. */
+    private void onHeartbeatsMissed(String id) {
+        countFailure("executor " + id + " sent no heartbeats");
     }
 
     private void onOrder(Order order) {
@@ -234,11 +246,15 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
         LOG.info("Executor {} exited with {}: {}", exited.id(), exited.exitCode(), exited.reason());
         removeExecutor(exited.id(), new ExecutorExited(exited.exitCode(), exited.causedByApp(), exited.reason()));
         if (exited.causedByApp() && exited.exitCode() != 0) {
-            failures.registerExecutorFailure();
-            int failed = failures.numFailedExecutors();
-            if (failed > maxFailures) {
-                timers.execute(() -> giveUp(failed, exited.reason()));
-            }
+            countFailure(exited.reason());
+        }
+    }
+
+    private void countFailure(String reason) {
+        failures.registerExecutorFailure();
+        int failed = failures.numFailedExecutors();
+        if (failed > maxFailures) {
+            timers.execute(() -> giveUp(failed, reason));
         }
     }
 
