@@ -1,10 +1,8 @@
 """Fixtures: one cluster of two hosts for the whole session, and job runs on it."""
 
 import pytest
-from hosts import Cluster, NoNamespaces, leftovers
-from lab import BUNDLE_DEADLINE, RELEASE, Jobs, client_of
-
-BUCKET = "several-hosts"
+from hosts import Cluster, NoNamespaces, jobs_on, leftovers
+from lost_hosts import Lengths, Story
 
 
 def running(cluster):
@@ -31,13 +29,16 @@ def short_lived():
 
 @pytest.fixture(scope="session")
 def jobs(cluster):
-    """Job runs of one application. The first one here pays for the release bundle, on both hosts."""
-    emr, s3 = client_of(cluster, "emr-serverless"), client_of(cluster, "s3", s3={"addressing_style": "path"})
-    s3.create_bucket(Bucket=BUCKET)
-    application = emr.create_application(name=BUCKET, releaseLabel=RELEASE, type="SPARK")["applicationId"]
-    jobs = Jobs(emr, s3, application, cluster.settings()["HEARTH_ROLE_ARN"], BUCKET)
-    jobs.run(jobs.put("first.py", "print('the release is here')"), deadline=BUNDLE_DEADLINE)
-    return jobs
+    return jobs_on(cluster)
+
+
+@pytest.fixture(scope="module")
+def leased():
+    """Stories of one cluster whose leases are over after 14 s; its drivers are frozen after 8."""
+    lengths = Lengths(heartbeat=1, lease=12, skew=2)
+    for cluster in running(Cluster(settings=lengths.settings())):
+        jobs = jobs_on(cluster)
+        yield lambda loss: Story(cluster, jobs, lengths, loss)
 
 
 @pytest.hookimpl(hookwrapper=True)

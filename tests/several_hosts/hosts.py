@@ -12,10 +12,11 @@ import signal
 import subprocess
 from pathlib import Path
 
-from lab import DIST, Endpoint, wait_for
+from lab import BUNDLE_DEADLINE, DIST, RELEASE, Endpoint, Jobs, client_of, wait_for
 
 PREFIX = f"hl{os.getpid()}"
 START_DEADLINE = 60
+BUCKET = "several-hosts"
 ATTACHED = "attached to the coordinator"
 
 
@@ -282,3 +283,13 @@ def leftovers(cluster):
     links = [link["ifname"] for link in json.loads(ip("-json", "link").stdout) if link["ifname"].startswith(name)]
     groups = [str(path) for host in cluster.hosts for path in parent_groups(host.cgroup)]
     return namespaces + links + groups
+
+
+def jobs_on(cluster):
+    """Job runs of one application. The first one here pays for the release bundle."""
+    emr, s3 = client_of(cluster, "emr-serverless"), client_of(cluster, "s3", s3={"addressing_style": "path"})
+    s3.create_bucket(Bucket=BUCKET)
+    application = emr.create_application(name=BUCKET, releaseLabel=RELEASE, type="SPARK")["applicationId"]
+    jobs = Jobs(emr, s3, application, cluster.settings()["HEARTH_ROLE_ARN"], BUCKET)
+    jobs.run(jobs.put("first.py", "print('the release is here')"), deadline=BUNDLE_DEADLINE)
+    return jobs

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import subprocess
 import textwrap
 import time
 from collections import Counter
 
 import pytest
 from hosts import ATTACHED, START_DEADLINE
-from lab import wait_for
+from lab import HEARTH, wait_for
 
 # Groups numbers, slowly if wanted: a shuffle, so that each executor needs what the others have.
 GROUPS = textwrap.dedent("""
@@ -132,3 +133,24 @@ def test_a_host_cut_off_for_seconds_goes_on(cluster, jobs, busy):
     finished(jobs, busy)
     lost = [event for event in jobs.events(busy) if event["Event"] == "SparkListenerExecutorRemoved"]
     assert workers and lost == []
+
+
+def test_a_backup_made_while_a_job_runs_brings_the_coordinator_back(cluster, jobs, busy):
+    backup = cluster.home / "backup.tar.zst"
+    cluster.run("backup", "--data-dir", cluster.data_dir, backup)
+    listed = states_of(jobs)
+    assert listed[busy] == "RUNNING"
+    cluster.coordinator.kill()
+    attached = [host.agent.times(ATTACHED) for host in cluster.hosts]
+    cluster.data_dir.rename(cluster.home / "lost")
+    subprocess.run([HEARTH, "restore", "--data-dir", cluster.data_dir, backup], check=True, capture_output=True, timeout=60)
+    cluster.start_coordinator()
+    wait_for("all agents", lambda: all(host.agent.times(ATTACHED) > before for host, before in zip(cluster.hosts, attached)),
+             START_DEADLINE)
+    assert states_of(jobs) == listed
+    finished(jobs, busy)
+
+
+def states_of(jobs):
+    pages = jobs.emr.get_paginator("list_job_runs").paginate(applicationId=jobs.application)
+    return {run["id"]: run["state"] for page in pages for run in page["jobRuns"]}
