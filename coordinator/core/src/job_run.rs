@@ -1,8 +1,8 @@
 //! A job run with its attempts: one accepted `StartJobRun` on its way to exactly one final state (promises P3, P4).
 
 use hearth_types::{
-    ApplicationId, Architecture, JobRunId, JobRunState, Launch, Moment, ReleaseLabel, Timestamp, WorkerId,
-    WorkerSize,
+    AgentId, ApplicationId, Architecture, JobRunId, JobRunState, Launch, Moment, ReleaseLabel, Timestamp,
+    WorkerId, WorkerSize,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -259,6 +259,9 @@ pub struct JobRun {
     /// The latest ends of the current attempt's executors, in order: the driver may have missed what it was told of them.
     #[serde(default)]
     pub exits: Vec<ExecutorExit>,
+    /// Agents whose hosts could not start a worker of the current attempt: others are chosen while there are any.
+    #[serde(default)]
+    pub avoids: Vec<AgentId>,
     /// The attempts before the current one, in order.
     #[serde(default)]
     pub failed_attempts: Vec<FailedAttempt>,
@@ -322,6 +325,13 @@ impl JobRun {
         self.exits.push(exit);
         let surplus = self.exits.len().saturating_sub(EXITS_REMEMBERED);
         self.exits.drain(..surplus);
+    }
+
+    /// Remembers that an agent's host could not start a worker of the current attempt.
+    pub(crate) fn avoid(&mut self, agent: &AgentId) {
+        if !self.avoids.contains(agent) {
+            self.avoids.push(agent.clone());
+        }
     }
 
     /// When the current attempt began to wait for its driver: with the job run, or when the attempt before failed.

@@ -132,8 +132,15 @@ impl<'a> Room<'a> {
     }
 }
 
-/// Whether an agent's host can run a job run's workers at all.
+/// Whether a job run's workers may be placed on an agent's host: it can run them, and did not fail to start one of this
+/// attempt, unless no other can.
 pub(crate) fn suits(agent: &Agent, run: &JobRun, world: &World) -> bool {
+    let can_start = |agent: &Agent| !run.avoids.contains(&agent.id);
+    let is_rival = |rival: &Agent| can_start(rival) && rival.takes_workers() && is_right(rival, run, world);
+    is_right(agent, run, world) && (can_start(agent) || !world.agents().any(is_rival))
+}
+
+fn is_right(agent: &Agent, run: &JobRun, world: &World) -> bool {
     let java = world.release(&run.spec.release).is_some_and(|release| match &release.state {
         ReleaseState::Ready { java_major, .. } => agent.java.contains(java_major),
         ReleaseState::Building { .. } | ReleaseState::Failed { .. } => false,

@@ -10,6 +10,7 @@ use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{ApplicationState, Architecture, JobRunState, Launch, WorkerSize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use world_model::{
     Cluster, agent, agent_id, application, application_id, end, ready, release_label, run_id, spec, start,
@@ -351,6 +352,66 @@ fn only_failures_that_would_repeat_count_against_the_executor_limit() {
         }
         assert_eq!(cluster.run("r").executors.failed, u32::from(counts), "{exit:?} when told");
     }
+}
+
+/// The end of a worker that its host could not start.
+fn not_launched() -> Exit {
+    Exit { launch_error: "no process left".to_owned(), ..Exit::lost("the host could not start it") }
+}
+
+#[test]
+fn a_driver_that_its_host_cannot_start_begins_on_another_and_no_attempt_is_used_up() {
+    let hosts = ["a", "b", "c", "d"].map(|name| agent(name, 4)).to_vec();
+    let mut cluster = Cluster::in_service(vec![application("app")], hosts);
+    cluster.flow();
+    cluster.ask(start("r", "app", spec(1, 1, 1, 1))).expect("accepted");
+    let mut tried = BTreeSet::new();
+    for launch in 1..=3 {
+        cluster.schedule();
+        let driver = driver(&cluster);
+        assert_eq!(driver.launch, Launch { attempt: 1, launch });
+        assert!(tried.insert(driver.agent.clone()), "{} could not start it", driver.agent);
+        end(&mut cluster, &driver, not_launched());
+        cluster.flow();
+    }
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed, "not round for ever");
+
+    // What the job's own role prevents, no other host can do.
+    let mut cluster = running(spec(1, 0, 1, 1));
+    let first = driver(&cluster);
+    end(&mut cluster, &first, Exit { launch_error: "no role".to_owned(), ..Exit::default() });
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed);
+
+    // The only host there is gets the next attempt all the same.
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 4)]);
+    cluster.flow();
+    cluster.ask(start("r", "app", spec(1, 1, 1, 2))).expect("accepted");
+    cluster.schedule();
+    let first = driver(&cluster);
+    end(&mut cluster, &first, not_launched());
+    cluster.flow();
+    cluster.pass(1000);
+    cluster.schedule();
+    assert_eq!(driver(&cluster).launch, Launch { attempt: 2, launch: 1 });
+}
+
+#[test]
+fn executors_keep_away_from_a_host_that_could_not_start_one() {
+    let hosts = ["a", "b"].map(|name| agent(name, 2)).to_vec();
+    let mut cluster = Cluster::in_service(vec![application("app")], hosts);
+    cluster.flow();
+    cluster.ask(start("r", "app", spec(1, 2, 1, 1))).expect("accepted");
+    cluster.schedule();
+    cluster.flow();
+    let driver = driver(&cluster);
+    let beside = |worker: &Worker| worker.agent == driver.agent;
+    let failed = executors(&cluster).into_iter().find(|worker| beside(worker)).expect("one beside it");
+    end(&mut cluster, &failed, not_launched());
+    assert_eq!(cluster.run("r").executors.failed, 1, "it is not tried for ever");
+    cluster.flow();
+    cluster.schedule();
+    let placed = executors(&cluster);
+    assert_eq!((placed.len(), placed.iter().filter(|worker| beside(worker)).count()), (2, 0));
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use super::Turn;
 use crate::job_run::{FailedAttempt, JobRun, Pause, RunPhase};
+use crate::lease;
+use crate::worker::{Exit, Worker};
 use hearth_types::{JobRunId, Launch};
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use std::time::Duration;
 const AT_ONCE: Duration = Duration::from_secs(60);
 /// The pause after the first attempt that failed at once; it doubles with each further one in a row.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Launches of one attempt: a driver that no host can start does not go round for ever.
+const LAUNCHES: u32 = 3;
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -16,7 +20,6 @@ impl Turn<'_> {
     /// Lets an attempt fail and another follow. Its driver is not placed before the workers of this one are gone from
     /// every host in contact.
     pub(super) fn next_attempt(&mut self, mut run: JobRun, why: String) {
-        let id = run.id.clone();
         run.failed_attempts.push(FailedAttempt {
             attempt: run.launch.attempt,
             details: why.clone(),
@@ -36,6 +39,35 @@ impl Turn<'_> {
             }
             None => format!("Attempt {} follows. {why}", run.launch.attempt),
         };
+        run.avoids = Vec::new();
+        self.begin_anew(run);
+    }
+
+    /// Lets a driver that its host could not start begin on another one: the attempt has not begun, so nothing of it is
+    /// used up. Whether there is such a host.
+    pub(super) fn launch_elsewhere(&mut self, run: &JobRun, driver: &Worker, exit: &Exit) -> bool {
+        let is_the_hosts = exit.host_fault.is_some() && !exit.launch_error.is_empty();
+        let may_go_on = run.launch.launch < LAUNCHES
+            && run.given_up.is_none()
+            && lease::has_other_host(self.world, run, &driver.agent, &driver.size);
+        if !is_the_hosts || !may_go_on {
+            return false;
+        }
+        let mut run = run.clone();
+        run.avoid(&driver.agent);
+        run.launch.launch += 1;
+        run.phase = RunPhase::Pending;
+        run.details = format!(
+            "The driver is started on another host. The one of agent {} could not: {}.",
+            driver.agent, exit.launch_error
+        );
+        self.begin_anew(run);
+        true
+    }
+
+    /// Puts a job run back among those that wait, with nothing of the launch before.
+    fn begin_anew(&mut self, mut run: JobRun) {
+        let id = run.id.clone();
         run.attempt_started_at = None;
         run.app = None;
         run.targets = Vec::new();

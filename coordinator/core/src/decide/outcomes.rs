@@ -69,6 +69,9 @@ const CRASHES: [i32; 6] = [4, 5, 6, 7, 8, 11];
 
 /// Why an executor ended, and whose fault that is.
 pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
+    if !exit.launch_error.is_empty() {
+        return (Fault::Launch, format!("the executor could not be started: {}", exit.launch_error));
+    }
     if let Some(fault) = &exit.host_fault {
         return (Fault::Nobody, fault.clone());
     }
@@ -79,9 +82,6 @@ pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
             executor.size.memory_mib
         );
         return (Fault::Job, reason);
-    }
-    if !exit.launch_error.is_empty() {
-        return (Fault::Launch, format!("the executor could not be started: {}", exit.launch_error));
     }
     match (exit.code, exit.signal) {
         // As on YARN, an executor that ends in good order is nobody's fault.
@@ -183,7 +183,7 @@ mod tests {
             (exit(), Fault::Nobody, "the executor ended for an unknown reason"),
             (Exit::lost("power cut"), Fault::Nobody, "power cut"),
             (
-                Exit { launch_error: "no java".to_owned(), code: Some(1), ..exit() },
+                Exit { launch_error: "no java".to_owned(), ..Exit::lost("the host could not start it") },
                 Fault::Launch,
                 "the executor could not be started: no java",
             ),

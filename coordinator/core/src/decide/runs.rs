@@ -47,6 +47,7 @@ impl Turn<'_> {
             executors: ExecutorTally::default(),
             given_up: None,
             exits: Vec::new(),
+            avoids: Vec::new(),
             failed_attempts: Vec::new(),
             attempt_started_at: None,
             pause: None,

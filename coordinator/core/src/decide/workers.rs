@@ -110,6 +110,9 @@ impl Turn<'_> {
                     if run.driver().is_some() {
                         run.remember(ended);
                     }
+                    if fault == Fault::Launch && exit.host_fault.is_some() {
+                        run.avoid(&worker.agent);
+                    }
                 });
                 let news = News::Exited {
                     executor: *executor,
@@ -155,6 +158,9 @@ impl Turn<'_> {
         };
         match run.phase {
             RunPhase::Scheduled { .. } | RunPhase::Running { .. } => {
+                if self.launch_elsewhere(&run, worker, exit) {
+                    return;
+                }
                 // A driver that we ended cannot claim a success, whatever its exit code.
                 let (outcome, details) = match &run.given_up {
                     Some(why) => (Outcome::Failed, why.clone()),

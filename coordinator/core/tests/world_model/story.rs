@@ -356,7 +356,7 @@ impl Story {
         let said = Command::DriverSaid {
             agent: worker.agent.clone(),
             worker: worker.id.clone(),
-            launch: Launch { attempt, launch: 1 },
+            launch: Launch { attempt, ..worker.launch },
             word,
         };
         let decision = cluster.ask(said.clone()).expect("never refused");
@@ -372,7 +372,7 @@ fn advance(host: &mut Host, worker: &WorkerId, fate: Fate) {
         Fate::Succeed => Exit { code: Some(0), ..Exit::default() },
         Fate::Fail => Exit { code: Some(1), ..Exit::default() },
         Fate::OutOfMemory => Exit { signal: Some(9), oom_killed: true, ..Exit::default() },
-        Fate::CannotLaunch => Exit { launch_error: "no disk".to_owned(), ..Exit::default() },
+        Fate::CannotLaunch => Exit { launch_error: "no disk".to_owned(), ..Exit::lost("no disk") },
         Fate::Crash => Exit { signal: Some(11), ..Exit::default() },
     };
     host.end(worker, exit);
