@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""How many signed requests a second the coordinator answers, with 100,000 ended job runs in its store.
+
+    tests/benchmarks/load.py [--job-runs 100000] [--seconds 15] [--clients 32] [--dist DIR]
+
+`tests/load` fills the store through the store's own code, signs requests beforehand, and sends them from a process of its own
+over kept HTTP/1.1 connections: each client one after another. There is no agent, so what is started waits. The rate of
+`StartJobRun` is of answers, each of which means durable; the disk is measured before and after.
+
+Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
+"""
+
+import argparse
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+
+from bench import ROOT, Bars, Disk, choose_dist, in_the_virtual_environment, machine
+
+in_the_virtual_environment()
+
+# Answers a second: what is asked of the first release, and of the whole control plane.
+STARTS, STARTS_LATER = 500, 1000
+GETS, LISTS = 5000, 1000
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--job-runs", type=int, default=100_000, help="ended job runs in the store")
+    parser.add_argument("--seconds", type=int, default=15, help="of each measurement")
+    parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    choose_dist(options.dist)
+    from lab import RELEASE, client_of
+    from measured import Coordinator, build_load, job_request
+
+    load = build_load()
+    coordinator = Coordinator("load")
+    bars = Bars()
+    try:
+        coordinator.prepare()
+        subprocess.run([load, "release", "--database", coordinator.database, "--label", RELEASE], check=True)
+        coordinator.start()
+        emr = client_of(coordinator, "emr-serverless")
+        application = emr.create_application(name="load", releaseLabel=RELEASE, type="SPARK")["applicationId"]
+        job = emr.start_job_run(**job_request(application, coordinator.settings()["HEARTH_ROLE_ARN"]))["jobRunId"]
+        emr.cancel_job_run(applicationId=application, jobRunId=job)
+        coordinator.stop()
+        ids = coordinator.home / "ids"
+        with ids.open("w") as file:
+            subprocess.run([load, "seed", "--database", coordinator.database, "--like", job, "--count", str(options.job_runs)],
+                           stdout=file, check=True)
+        coordinator.start()
+
+        disk = Disk(coordinator.data_dir).measure()
+
+        def drive(operation):
+            done = subprocess.run(
+                [load, "drive", operation, "--application", application, "--ids", ids, "--clients", str(options.clients),
+                 "--seconds", str(options.seconds), "--signed", str(3000 * options.seconds if operation == "start" else 20_000)],
+                env=coordinator.environment(), check=True, capture_output=True, text=True)
+            return json.loads(done.stdout)
+        measured = {operation: drive(operation) for operation in ("get", "list", "start")}
+        disk.measure()
+        print(f"{options.job_runs} ended job runs in the store, {options.clients} clients in a closed loop; {machine()}; {disk}")
+        # Those started wait, and each turn looks at all that wait.
+        print(f"job runs that waited in the end: {measured['start']['requests']}")
+
+        def tell(name, operation, limit):
+            answer = measured[operation]
+            bars.tell(name, f"{answer['rate']:.0f}/s, p50 {answer['p50_ms']:.1f} ms, p99 {answer['p99_ms']:.1f} ms", f"at least {limit}/s",
+                      answer["rate"] >= limit)
+        tell("StartJobRun, durable", "start", STARTS)
+        tell("StartJobRun, durable, whole control plane", "start", STARTS_LATER)
+        tell("GetJobRun", "get", GETS)
+        tell("ListJobRuns of 50", "list", LISTS)
+    finally:
+        coordinator.kill()
+        coordinator.remove()
+    bars.exit()
+
+
+if __name__ == "__main__":
+    main()
