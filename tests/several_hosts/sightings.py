@@ -73,7 +73,8 @@ def drivers_on(host):
             kept = json.loads((directory / "keeper.json").read_text())
         except (OSError, ValueError):
             continue  # It is just being made or removed.
-        if spec["kind"] == "SPARK_DRIVER":
+        # A directory that is being removed has another name.
+        if spec["kind"] == "SPARK_DRIVER" and spec["worker_id"] == directory.name:
             found.append(Driver(directory.name, spec["job_run_id"], spec["launch"]["attempt"], host.number,
                                 spec["lease_ms"] / 1000, kept["started_at_boottime_ns"] / 1e9, kept["child_pid"], directory))
     return found
