@@ -3,7 +3,8 @@
 //! A [`Life`] is what `state.json` holds. The agent persists it, then performs the [`Deed`] it calls for, then tells it
 //! what came of it; every deed before the launch may be repeated, so a restarted agent goes on where the file says. The
 //! launch itself may not: once [`Phase::Launching`] is on disk, only what is found on the host ([`Adoption`]) decides
-//! whether the worker runs, ended, or never began. So a worker runs at most once, whatever dies.
+//! whether the worker runs, ended, or never began and can be launched after all. So a worker runs at most once, whatever
+//! dies, and the death of its agent alone costs it nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -416,10 +417,14 @@ impl Life {
 
     fn adopted(&mut self, found: Adoption, now_unix_ms: i64) {
         match (&self.phase, found) {
-            (Phase::Launching, Adoption::NotStarted) => {
-                let reason = "the agent was restarted before it could start the worker";
-                self.exited(Outcome::not_launched(AgentCause::NoLaunch, reason, now_unix_ms));
-            }
+            (Phase::Launching, Adoption::NotStarted) => match self.stop {
+                // Launched by this agent, then, and not before the lease is known to hold again.
+                None => self.phase = Phase::Preparing { step: Step::AwaitLease },
+                Some(_) => {
+                    let reason = "stopped before it was started";
+                    self.exited(Outcome::not_launched(AgentCause::NoLaunch, reason, now_unix_ms));
+                }
+            },
             (Phase::Launching, Adoption::Alive { since_unix_ms }) => {
                 self.phase = Phase::Running { since_unix_ms };
             }
@@ -472,6 +477,11 @@ mod tests {
         life
     }
 
+    fn stopped(mut life: Life) -> Life {
+        life.apply(Event::StopOrdered(Stop { grace_ms: 0, cause: AgentCause::Stopped }), 6);
+        life
+    }
+
     fn exit(code: i32) -> Outcome {
         Outcome { exit_code: Some(code), at_unix_ms: 9, ..Outcome::default() }
     }
@@ -500,7 +510,7 @@ mod tests {
     #[test]
     fn what_a_restarted_agent_finds_decides() {
         for (life, found, cause) in [
-            (prepared(), Adoption::NotStarted, AgentCause::NoLaunch),
+            (stopped(prepared()), Adoption::NotStarted, AgentCause::Stopped),
             (prepared(), Adoption::Gone, AgentCause::Lost),
             (running(), Adoption::Gone, AgentCause::Lost),
             (running(), Adoption::NotStarted, AgentCause::Lost),
@@ -514,6 +524,13 @@ mod tests {
             life.apply(Event::Adopted(Adoption::Alive { since_unix_ms: 5 }), 20);
             assert_eq!(life.phase, Phase::Running { since_unix_ms: 5 });
         }
+        let mut never_started = prepared();
+        never_started.apply(Event::Adopted(Adoption::NotStarted), 20);
+        assert_eq!(
+            never_started.deed(),
+            Deed::Prepare(Step::AwaitLease),
+            "its agent's death costs it nothing"
+        );
         let mut preparing = Life::new();
         preparing.apply(Event::Adopted(Adoption::NotStarted), 20);
         assert_eq!(preparing.deed(), Deed::Prepare(Step::TakeUid));

@@ -204,7 +204,7 @@ impl Cluster {
             Deed::Remove => None,
             Deed::Launch => {
                 if let Some(dir) = self.hosts[host].dirs.get_mut(worker) {
-                    dir.launch = true;
+                    (dir.launch, dir.was_locked) = (true, false);
                 }
                 self.begin_lease(host, worker);
                 self.spawn_keeper(host, worker);
