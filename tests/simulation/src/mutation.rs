@@ -16,7 +16,7 @@ pub enum Mutation {
     ReleaseBookingAtStop,
     /// An agent carries out every order to start a worker, whatever its fence says.
     SkipFence,
-    /// A restarted agent launches again what it was about to launch.
+    /// A restarted agent launches again what it was about to launch, without looking whether it runs.
     LaunchAgain,
     /// A restarted agent takes up no workers and removes nothing.
     ForgetWorkers,
