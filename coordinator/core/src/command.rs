@@ -180,6 +180,31 @@ pub enum Command {
     TimePassed,
 }
 
+impl Command {
+    /// The caller's token, of commands that make something.
+    pub const fn token(&self) -> Option<&ClientToken> {
+        match self {
+            Self::CreateApplication { token, .. }
+            | Self::UpdateApplication { token, .. }
+            | Self::StartJobRun { token, .. } => Some(token),
+            Self::StartApplication(_)
+            | Self::StopApplication(_)
+            | Self::DeleteApplication(_)
+            | Self::CancelJobRun { .. }
+            | Self::AgentAttached { .. }
+            | Self::AgentDetached { .. }
+            | Self::SetStanding { .. }
+            | Self::TermBegan
+            | Self::Leaving { .. }
+            | Self::WorkerReported { .. }
+            | Self::DriverSaid { .. }
+            | Self::ReleaseIs(_)
+            | Self::Place { .. }
+            | Self::TimePassed => None,
+        }
+    }
+}
+
 /// What the asker is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {

@@ -16,6 +16,7 @@ pub mod release;
 pub mod schedule;
 pub mod silence;
 pub mod spark_submit;
+pub mod tokens;
 pub mod turn;
 pub mod worker;
 pub mod worker_size;

@@ -6,42 +6,35 @@ use crate::command::{Change, ClientToken};
 use crate::job_run::{JobRun, RunPhase};
 use crate::lease::{self, LeaseTerms};
 use crate::release::Release;
+use crate::tokens::{TokenUse, Tokens};
 use crate::worker::Worker;
 use hearth_types::{
     AgentId, ApplicationId, ApplicationState, JobRunId, Moment, Now, ReleaseLabel, Timestamp, WorkerId,
     WorkerSize,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use rpds::{RedBlackTreeMapSync as Map, RedBlackTreeSetSync as Set};
 use std::time::Duration;
 
-/// What a client token made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TokenUse {
-    /// Digest of the payload it came with.
-    pub digest: String,
-    /// Identifier of what was made.
-    pub resource: String,
-}
-
-/// The coordinator's whole state: applications, active job runs, live workers, agents, releases, client tokens.
+/// The coordinator's whole state: applications, active job runs, live workers, agents, releases, the latest client tokens.
 ///
-/// Ended job runs and ended workers are the store's alone.
+/// Ended job runs, ended workers and older client tokens are the store's alone. A copy shares with its original whatever
+/// neither has changed since, so that a picture of the world can be published after each turn, however large it is.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
     lease_terms: LeaseTerms,
-    applications: BTreeMap<ApplicationId, Application>,
-    runs: BTreeMap<JobRunId, JobRun>,
-    workers: BTreeMap<WorkerId, Worker>,
-    agents: BTreeMap<AgentId, Agent>,
-    releases: BTreeMap<ReleaseLabel, Release>,
-    tokens: BTreeMap<(String, String), TokenUse>,
+    applications: Map<ApplicationId, Application>,
+    runs: Map<JobRunId, JobRun>,
+    workers: Map<WorkerId, Worker>,
+    agents: Map<AgentId, Agent>,
+    releases: Map<ReleaseLabel, Release>,
+    tokens: Tokens,
     // Indexes, derived from the maps above.
-    booked: BTreeMap<AgentId, WorkerSize>,
-    held: BTreeMap<ApplicationId, WorkerSize>,
-    workers_of_run: BTreeMap<JobRunId, BTreeSet<WorkerId>>,
-    workers_of_agent: BTreeMap<AgentId, BTreeSet<WorkerId>>,
-    runs_of_application: BTreeMap<ApplicationId, BTreeSet<JobRunId>>,
-    waiting: BTreeSet<(Timestamp, JobRunId)>,
+    booked: Map<AgentId, WorkerSize>,
+    held: Map<ApplicationId, WorkerSize>,
+    workers_of_run: Map<JobRunId, Set<WorkerId>>,
+    workers_of_agent: Map<AgentId, Set<WorkerId>>,
+    runs_of_application: Map<ApplicationId, Set<JobRunId>>,
+    waiting: Set<(Timestamp, JobRunId)>,
 }
 
 impl World {
@@ -127,7 +120,7 @@ impl World {
 
     /// What a client token made, if it was used.
     pub fn token(&self, token: &ClientToken) -> Option<&TokenUse> {
-        self.tokens.get(&(token.scope.clone(), token.token.clone()))
+        self.tokens.get(token)
     }
 
     /// What live workers hold on an agent.
@@ -172,24 +165,21 @@ impl World {
         match change {
             Change::Application(application) => {
                 if application.state == ApplicationState::Terminated {
-                    self.applications.remove(&application.id);
+                    self.applications.remove_mut(&application.id);
                 } else {
-                    self.applications.insert(application.id.clone(), application.clone());
+                    self.applications.insert_mut(application.id.clone(), application.clone());
                 }
             }
             Change::JobRun(run) => self.apply_run(run),
             Change::Worker(worker) => self.apply_worker(worker),
             Change::Agent(agent) => {
-                self.agents.insert(agent.id.clone(), agent.clone());
+                self.agents.insert_mut(agent.id.clone(), agent.clone());
             }
             Change::Release(release) => {
-                self.releases.insert(release.label.clone(), release.clone());
+                self.releases.insert_mut(release.label.clone(), release.clone());
             }
             Change::Token { token, resource } => {
-                self.tokens.insert(
-                    (token.scope.clone(), token.token.clone()),
-                    TokenUse { digest: token.digest.clone(), resource: resource.clone() },
-                );
+                self.tokens.insert(token, resource);
             }
             Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } => {}
         }
@@ -198,16 +188,16 @@ impl World {
     fn apply_run(&mut self, run: &JobRun) {
         let waits = (run.created_at, run.id.clone());
         if run.waits_for_driver() {
-            self.waiting.insert(waits);
+            self.waiting.insert_mut(waits);
         } else {
-            self.waiting.remove(&waits);
+            self.waiting.remove_mut(&waits);
         }
         if let RunPhase::Ended { .. } = run.phase {
-            self.runs.remove(&run.id);
+            self.runs.remove_mut(&run.id);
             remove_from(&mut self.runs_of_application, &run.application, &run.id);
         } else {
-            self.runs.insert(run.id.clone(), run.clone());
-            self.runs_of_application.entry(run.application.clone()).or_default().insert(run.id.clone());
+            self.runs.insert_mut(run.id.clone(), run.clone());
+            put_in(&mut self.runs_of_application, &run.application, &run.id);
         }
     }
 
@@ -222,12 +212,12 @@ impl World {
         if worker.is_live() {
             if !was_live {
                 add_to(&mut self.booked, &worker.agent, &worker.size);
-                self.workers_of_run.entry(worker.run.clone()).or_default().insert(worker.id.clone());
-                self.workers_of_agent.entry(worker.agent.clone()).or_default().insert(worker.id.clone());
+                put_in(&mut self.workers_of_run, &worker.run, &worker.id);
+                put_in(&mut self.workers_of_agent, &worker.agent, &worker.id);
             }
-            self.workers.insert(worker.id.clone(), worker.clone());
+            self.workers.insert_mut(worker.id.clone(), worker.clone());
         } else if was_live {
-            self.workers.remove(&worker.id);
+            self.workers.remove_mut(&worker.id);
             take_from(&mut self.booked, &worker.agent, &worker.size);
             remove_from(&mut self.workers_of_run, &worker.run, &worker.id);
             remove_from(&mut self.workers_of_agent, &worker.agent, &worker.id);
@@ -235,25 +225,30 @@ impl World {
     }
 }
 
-fn add_to<K: Ord + Clone>(sums: &mut BTreeMap<K, WorkerSize>, key: &K, size: &WorkerSize) {
-    let sum = sums.entry(key.clone()).or_default();
-    *sum = sum.plus(size);
+fn add_to<K: Ord + Clone>(sums: &mut Map<K, WorkerSize>, key: &K, size: &WorkerSize) {
+    let sum = sums.get(key).copied().unwrap_or_default();
+    sums.insert_mut(key.clone(), sum.plus(size));
 }
 
-fn take_from<K: Ord>(sums: &mut BTreeMap<K, WorkerSize>, key: &K, size: &WorkerSize) {
-    if let Some(sum) = sums.get_mut(key) {
-        *sum = sum.minus(size);
-        if *sum == WorkerSize::default() {
-            sums.remove(key);
-        }
+fn take_from<K: Ord + Clone>(sums: &mut Map<K, WorkerSize>, key: &K, size: &WorkerSize) {
+    let Some(sum) = sums.get(key).map(|sum| sum.minus(size)) else { return };
+    if sum == WorkerSize::default() {
+        sums.remove_mut(key);
+    } else {
+        sums.insert_mut(key.clone(), sum);
     }
 }
 
-fn remove_from<K: Ord, V: Ord>(sets: &mut BTreeMap<K, BTreeSet<V>>, key: &K, value: &V) {
-    if let Some(set) = sets.get_mut(key) {
-        set.remove(value);
-        if set.is_empty() {
-            sets.remove(key);
-        }
+fn put_in<K: Ord + Clone, V: Ord + Clone>(sets: &mut Map<K, Set<V>>, key: &K, value: &V) {
+    let set = sets.get(key).cloned().unwrap_or_default();
+    sets.insert_mut(key.clone(), set.insert(value.clone()));
+}
+
+fn remove_from<K: Ord + Clone, V: Ord>(sets: &mut Map<K, Set<V>>, key: &K, value: &V) {
+    let Some(set) = sets.get(key).map(|set| set.remove(value)) else { return };
+    if set.is_empty() {
+        sets.remove_mut(key);
+    } else {
+        sets.insert_mut(key.clone(), set);
     }
 }

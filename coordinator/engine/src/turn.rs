@@ -2,7 +2,7 @@
 
 use crate::ids::fresh_worker_id;
 use crate::{Clock, EngineError, Request};
-use hearth_coordinator_core::command::{Change, Command, Effect, Reply};
+use hearth_coordinator_core::command::{Change, ClientToken, Command, Effect, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::turn::Turn;
 use hearth_coordinator_core::world::World;
@@ -76,8 +76,25 @@ impl Core {
         let now = self.clock.now();
         let (commands, askers): (Vec<Command>, Vec<Answer>) =
             requests.into_iter().map(|request| (request.command, request.answer)).unzip();
+        if let Err(error) = self.recall(&commands).await {
+            tracing::error!(error = %error, "tokens not read; reading the world again");
+            return Err(fail(askers, error));
+        }
         let turn = Turn::take(&mut self.world, commands, now, fresh_worker_id);
         self.settle(turn, askers, now).await
+    }
+
+    /// Brings to mind what was made long ago under the tokens of these commands, so that it is not made again.
+    async fn recall(&mut self, commands: &[Command]) -> Result<(), StoreError> {
+        let unknown: Vec<&ClientToken> = commands
+            .iter()
+            .filter_map(Command::token)
+            .filter(|token| self.world.token(token).is_none())
+            .collect();
+        for used in self.store.token_uses(&unknown).await? {
+            self.world.apply(&used);
+        }
+        Ok(())
     }
 
     async fn settle(
@@ -90,11 +107,7 @@ impl Core {
             reach(Point::EngineDecided);
             if let Err(error) = self.store.commit(changes.clone(), now.at).await {
                 tracing::error!(error = %error, "decision not durable; reading the world again");
-                let error = Arc::new(error);
-                for asker in askers {
-                    drop(asker.send(Err(EngineError::Store(error.clone()))));
-                }
-                return Err(error);
+                return Err(fail(askers, error));
             }
             reach(Point::EngineCommitted);
             log_transitions(&changes);
@@ -153,6 +166,16 @@ impl Core {
             }
         }
     }
+}
+
+/// Tells all who asked of the store's failure.
+fn fail(askers: Vec<Answer>, error: StoreError) -> Arc<StoreError> {
+    let error = Arc::new(error);
+    for asker in askers {
+        // The asker may have gone.
+        drop(asker.send(Err(EngineError::Store(error.clone()))));
+    }
+    error
 }
 
 /// One line per state of a job run or worker.

@@ -8,8 +8,9 @@ mod world_model;
 
 use hearth_coordinator_core::agent::Contact;
 use hearth_coordinator_core::application::Application;
-use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
+use hearth_coordinator_core::command::{Change, ClientToken, Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::lease::LeaseTerms;
+use hearth_coordinator_core::tokens::TOKENS_IN_MIND;
 use hearth_coordinator_core::world::World;
 use hearth_engine::{Engine, EngineError, now};
 use hearth_store::Store;
@@ -20,7 +21,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
-use world_model::{agent, application, application_id, create, ready, release_label, run_id, spec, start};
+use world_model::{
+    agent, application, application_id, create, ready, release_label, run_id, spec, start, token,
+};
 
 /// Nothing here takes longer unless it never happens.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -116,6 +119,29 @@ async fn commands_of_one_batch_see_each_other_and_are_all_answered() {
         );
     }
     assert_eq!(kept.on_disk().await.applications().count(), 50);
+}
+
+#[tokio::test]
+async fn under_a_token_used_long_ago_nothing_is_made_anew() {
+    let kept = Kept::new();
+    kept.engine().await.0.ask(create(application("old"))).await.unwrap();
+    let later =
+        |n: usize| Change::Token { token: token("applications", &n.to_string()), resource: "app".into() };
+    let later = (0..TOKENS_IN_MIND).map(later).collect();
+    Store::open(&kept.file).await.unwrap().commit(later, now()).await.unwrap();
+
+    let (engine, _performed) = kept.engine().await;
+    let used = token("applications", "old");
+    assert!(engine.snapshot().token(&used).is_none(), "still in mind: this test shows nothing");
+    let again = engine.ask(create(application("old"))).await.unwrap();
+    assert_eq!(again, Reply::Application(application_id("old")));
+    let other = Command::CreateApplication {
+        application: application("other"),
+        document: serde_json::json!({}),
+        token: ClientToken { digest: "other".to_owned(), ..used },
+    };
+    let refused = engine.ask(other).await;
+    assert!(matches!(refused, Err(EngineError::Refused(Refusal::TokenReused(_)))), "{refused:?}");
 }
 
 #[tokio::test]

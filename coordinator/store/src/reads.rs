@@ -7,6 +7,7 @@ use hearth_coordinator_core::command::{Change, ClientToken};
 use hearth_coordinator_core::job_run::JobRun;
 use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::release::Release;
+use hearth_coordinator_core::tokens::TOKENS_IN_MIND;
 use hearth_coordinator_core::worker::Worker;
 use hearth_coordinator_core::world::World;
 use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Timestamp};
@@ -79,17 +80,31 @@ impl Store {
         for worker in rows::<Worker>(&mut moment, "worker", "SELECT row FROM workers WHERE live = 1").await? {
             world.apply(&Change::Worker(worker));
         }
-        let reading = "reading client tokens";
-        let tokens = sqlx::query("SELECT scope, token, digest, resource FROM client_tokens")
-            .fetch_all(&mut *moment)
-            .await
-            .map_err(StoreError::sql(reading))?;
-        for row in tokens {
-            let get = |column| row.try_get::<String, usize>(column).map_err(StoreError::sql(reading));
-            let token = ClientToken { scope: get(0)?, token: get(1)?, digest: get(2)? };
-            world.apply(&Change::Token { token, resource: get(3)? });
+        // The latest, the oldest of them first.
+        let latest = format!(
+            "SELECT scope, token, digest, resource FROM
+             (SELECT rowid AS number, * FROM client_tokens ORDER BY rowid DESC LIMIT {TOKENS_IN_MIND}) ORDER BY number"
+        );
+        for use_of_token in token_uses(&mut moment, QueryBuilder::new(latest)).await? {
+            world.apply(&use_of_token);
         }
         Ok(world)
+    }
+
+    /// What was made under these tokens, as changes that are durable already; nothing for those that were not used.
+    pub async fn token_uses(&self, tokens: &[&ClientToken]) -> Result<Vec<Change>, StoreError> {
+        if tokens.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = QueryBuilder::<Sqlite>::new(
+            "SELECT scope, token, digest, resource FROM client_tokens WHERE (scope, token) IN ",
+        );
+        query.push_tuples(tokens, |mut row, token| {
+            row.push_bind(&token.scope).push_bind(&token.token);
+        });
+        let mut connection =
+            self.readers.acquire().await.map_err(StoreError::sql("reading client tokens"))?;
+        token_uses(&mut connection, query).await
     }
 
     /// An application, deleted ones included.
@@ -172,6 +187,20 @@ async fn rows<T: DeserializeOwned>(
 ) -> Result<Vec<T>, StoreError> {
     let rows = sqlx::query(sql).fetch_all(connection).await.map_err(StoreError::sql("reading rows"))?;
     rows.iter().map(|row| parse(what, row, 0)).collect()
+}
+
+async fn token_uses(
+    connection: &mut SqliteConnection,
+    mut query: QueryBuilder<Sqlite>,
+) -> Result<Vec<Change>, StoreError> {
+    let reading = "reading client tokens";
+    let rows = query.build().fetch_all(connection).await.map_err(StoreError::sql(reading))?;
+    let read = |row: &SqliteRow| {
+        let get = |column| row.try_get::<String, usize>(column).map_err(StoreError::sql(reading));
+        let token = ClientToken { scope: get(0)?, token: get(1)?, digest: get(2)? };
+        Ok(Change::Token { token, resource: get(3)? })
+    };
+    rows.iter().map(read).collect()
 }
 
 fn one_of(query: &mut QueryBuilder<Sqlite>, states: impl ExactSizeIterator<Item = &'static str>) {
