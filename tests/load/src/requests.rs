@@ -132,7 +132,7 @@ impl Endpoint {
 
 fn page(runs: &str, number: usize) -> anyhow::Result<String> {
     // The copies reach back for days; a page in two is the first.
-    let back = if number % 2 == 0 { 0 } else { i64::try_from(number % 1000)? * PAGES_APART_MS };
+    let back = if number.is_multiple_of(2) { 0 } else { i64::try_from(number % 1000)? * PAGES_APART_MS };
     let before = OffsetDateTime::from_unix_timestamp((now().as_millis() - back) / 1000 + 1)?;
     let before = before.format(&Rfc3339)?.replace(':', "%3A");
     Ok(format!("{runs}?maxResults=50&createdAtBefore={before}"))
