@@ -72,13 +72,15 @@ impl Exit {
     }
 }
 
-/// `exit.json` to the letter.
+/// `exit.json` to the letter. The keeper that wrote it may be older than this agent, for it stays through an upgrade: what was
+/// added since has a default.
 #[derive(Deserialize)]
 struct ExitRecord {
     exit_code: Option<i32>,
     signal: Option<i32>,
     launch_error: Option<String>,
     oom_killed: bool,
+    #[serde(default)]
     lease_ended: bool,
     memory_peak_bytes: Option<u64>,
     cpu_usec: Option<u64>,
@@ -176,6 +178,16 @@ mod tests {
         let record = KeeperRecord::read(directory.path()).expect("readable").expect("there");
         assert_eq!((record.pid, record.start_ticks, record.child_pid), (1, 2, 3));
         assert_eq!((record.child_start_ticks, record.boot_id.as_str()), (4, "b"));
+    }
+
+    #[test]
+    fn what_a_keeper_of_first_light_wrote_is_still_read() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let written = r#"{"exit_code":0,"signal":null,"launch_error":null,"oom_killed":false,"memory_peak_bytes":1024,
+            "cpu_usec":1500,"ended_at_boottime_ns":7,"ended_at_unix_ms":8}"#;
+        std::fs::write(directory.path().join("exit.json"), written).expect("written");
+        let exit = Exit::read(directory.path()).expect("readable").expect("there");
+        assert_eq!((exit.end, exit.lease_ended), (End::Exited(0), false));
     }
 
     #[test]
