@@ -1,6 +1,8 @@
 //! Knowing a process again. An id alone could be another process's by now; its start time makes it one process's for good.
 
 use serde::{Deserialize, Serialize};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 /// A process of this host, as written down in `up.pid`, or found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +29,15 @@ impl Process {
     pub(crate) fn is_alive(self) -> bool {
         u32::try_from(self.pid).ok().and_then(Self::of) == Some(self)
     }
+
+    /// Whether it runs this very file: not another version, nor one that was since replaced by another.
+    pub(crate) fn runs(self, program: &Path) -> bool {
+        let file = |path: &Path| std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+        match (file(Path::new(&format!("/proc/{}/exe", self.pid))), file(program)) {
+            (Ok(its), Ok(wanted)) => its == wanted,
+            _ => false,
+        }
+    }
 }
 
 /// The start time in `/proc/<pid>/stat`; `None` for a zombie.
@@ -47,6 +58,20 @@ mod tests {
         let own = Process::own();
         assert!(own.is_alive());
         assert!(!Process { start_ticks: own.start_ticks + 1, ..own }.is_alive());
+    }
+
+    #[test]
+    fn a_program_is_the_file_and_not_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("program");
+        let own = std::env::current_exe().unwrap();
+        // Another name of the same file, and then another file of the same name, as an upgrade leaves it.
+        std::os::unix::fs::symlink(&own, &program).unwrap();
+        assert!(Process::own().runs(&own) && Process::own().runs(&program));
+        std::fs::remove_file(&program).unwrap();
+        assert!(!Process::own().runs(&program));
+        std::fs::write(&program, "newer").unwrap();
+        assert!(!Process::own().runs(&program));
     }
 
     #[test]

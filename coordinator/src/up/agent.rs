@@ -22,7 +22,8 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Finds the agent that an earlier `hearth up` left behind, or enrols and starts one.
+    /// Finds the agent that an earlier `hearth up` left behind, or enrols and starts one. One left behind by another
+    /// version is replaced; its workers stay.
     pub(super) async fn start(
         data_dir: &Path,
         coordinator: &Coordinator,
@@ -44,6 +45,12 @@ impl Agent {
         if !dir.join("state/identity.pem").exists() {
             enrol(&dir, coordinator).await?;
             reach(Point::UpEnrolled);
+        }
+        let found = working(&dir.join("state/lock")).or_else(|| noted_by_an_earlier_version(&dir));
+        let wanted = program()?;
+        if let Some(outdated) = found.filter(|agent| !agent.runs(&wanted)) {
+            tracing::info!(pid = outdated.pid, "replacing an agent of another version");
+            end(outdated).await;
         }
         let process = found_or_launched(&dir)?;
         Ok(Self { dir, process })
@@ -67,22 +74,28 @@ impl Agent {
 
     /// Ends the agent.
     pub(super) async fn stop(self) {
-        use nix::sys::signal::{Signal, kill};
-        use nix::unistd::Pid;
+        end(self.process).await;
+    }
+}
+
+/// Ends an agent, by force if it takes too long. Its workers stay.
+async fn end(agent: Process) {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        if agent.is_alive() {
+            // One that ended in this very moment needs no signal.
+            let _ended = kill(Pid::from_raw(agent.pid), signal);
+        }
         let ended = async {
-            while self.process.is_alive() {
+            while agent.is_alive() {
                 tokio::time::sleep(LOOK_EVERY / 10).await;
             }
         };
-        let pid = Pid::from_raw(self.process.pid);
-        if self.process.is_alive() {
-            // One that ended in this very moment needs no signal.
-            let _ended = kill(pid, Signal::SIGTERM);
+        if tokio::time::timeout(END_WITHIN, ended).await.is_ok() {
+            return;
         }
-        if tokio::time::timeout(END_WITHIN, ended).await.is_err() && self.process.is_alive() {
-            tracing::warn!("the agent did not end in time; killing it");
-            let _ended = kill(pid, Signal::SIGKILL);
-        }
+        tracing::warn!(%signal, "the agent did not end in time");
     }
 }
 
@@ -132,6 +145,12 @@ fn working(lock: &Path) -> Option<Process> {
         }
         Ok(()) | Err(std::fs::TryLockError::Error(_)) => None,
     }
+}
+
+/// The agent as a `hearth up` wrote it down whose agents did not write themselves into their lock.
+fn noted_by_an_earlier_version(dir: &Path) -> Option<Process> {
+    let noted: Process = serde_json::from_slice(&std::fs::read(dir.join("agent.pid")).ok()?).ok()?;
+    noted.is_alive().then_some(noted)
 }
 
 /// Starts the agent in a session of its own: signals of our terminal are not for it, and it outlives us.
