@@ -55,13 +55,19 @@ def free_port():
 class Endpoint:
     """Something of hearth's that answers AWS's clients, with a home of its own; `data_dir` holds its `env`."""
 
-    def __init__(self, name, scheme="http"):
-        if not HEARTH.exists():
-            raise AssertionError(f"{HEARTH} is not built: run deploy/build.sh")
+    def __init__(self, name, scheme="http", dist=DIST):
+        # The built tree whose programs are started from now on.
+        self.dist = dist
+        if not self.program.exists():
+            raise AssertionError(f"{self.program} is not built: run deploy/build.sh")
         # Not below pytest's own directory, which only its owner may enter.
         self.home = Path(tempfile.mkdtemp(prefix=f"hearth-{name}-"))
         self.data_dir = self.home / "data"
         self.scheme = scheme
+
+    @property
+    def program(self):
+        return self.dist / "bin/hearth"
 
     @property
     def endpoint(self):
@@ -119,7 +125,7 @@ class Endpoint:
     def run(self, *words, check=True, timeout=300, **options):
         """The `hearth` command against this hearth."""
         options.setdefault("env", self.environment())
-        done = subprocess.run([HEARTH, *map(str, words)], text=True, capture_output=True, timeout=timeout, **options)
+        done = subprocess.run([self.program, *map(str, words)], text=True, capture_output=True, timeout=timeout, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"hearth {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
@@ -128,8 +134,8 @@ class Endpoint:
 class Hearth(Endpoint):
     """One `hearth up`, which may be killed and started again on the same data directory."""
 
-    def __init__(self, name, scheme="http", options=()):
-        super().__init__(name, scheme)
+    def __init__(self, name, scheme="http", options=(), dist=DIST):
+        super().__init__(name, scheme, dist)
         self.port = free_port()
         self.options = options
         self.log = self.home / "up.log"
@@ -140,7 +146,7 @@ class Hearth(Endpoint):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_BUCKET"))}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [HEARTH, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
+                [self.program, "up", "--data-dir", self.data_dir, "--listen", f"127.0.0.1:{self.port}", *self.options],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited, start_new_session=True)
 
     def start(self):

@@ -97,11 +97,15 @@ class Network:
 
 
 class Daemon:
-    """One daemon with its log; `inside` is what it is started with."""
+    """One daemon of a built tree with its log; `inside` is what it is started with."""
 
-    def __init__(self, program, config, log, inside=()):
-        self.command = [*inside, DIST / "bin" / program, "--config", config]
+    def __init__(self, dist, program, config, log, inside=()):
+        self.dist, self.name, self.config, self.inside = dist, program, config, inside
         self.log, self.process = log, None
+
+    @property
+    def command(self):
+        return [*self.inside, self.dist / "bin" / self.name, "--config", self.config]
 
     def start(self):
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
@@ -112,9 +116,13 @@ class Daemon:
                                             env=environment, start_new_session=True)
 
     def kill(self, with_signal=signal.SIGKILL):
-        if self.process and self.process.poll() is None:
+        """Ends it, and answers its exit code; none if it did not run."""
+        if self.process is None:
+            return None
+        if self.process.poll() is None:
             self.process.send_signal(with_signal)
-            self.process.wait(30)
+        code, self.process = self.process.wait(30), None
+        return code
 
     def times(self, text):
         """How often it said so."""
@@ -133,7 +141,7 @@ class Host:
         self.state = cluster.home / f"host-{number}"
         self.cgroup = f"lab-{os.getpid()}-{cluster.network.number}-{number}"
         self.config = cluster.home / f"agent-{number}.toml"
-        self.agent = Daemon("hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside)
+        self.agent = Daemon(cluster.dist, "hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside)
         self.id = None
 
     def join(self):
@@ -141,7 +149,7 @@ class Host:
         made = self.cluster.run("--data-dir", self.cluster.data_dir, "agent", "join-token")
         fingerprint = made.stderr.split("--ca-fingerprint")[1].split()[0]
         joined = subprocess.run(
-            [*self.inside, DIST / "bin/hearth-agent", "join", "--coordinator", f"{self.cluster.address}:8422",
+            [*self.inside, self.agent.dist / "bin/hearth-agent", "join", "--coordinator", f"{self.cluster.address}:8422",
              "--token", made.stdout.strip(), "--ca-fingerprint", fingerprint, "--state-dir", self.state],
             text=True, capture_output=True, timeout=60)
         assert joined.returncode == 0, joined.stderr
@@ -221,12 +229,12 @@ def removed(directory):
 class Cluster(Endpoint):
     """A coordinator, with `settings` more in its configuration, and its hosts."""
 
-    def __init__(self, hosts=2, settings=""):
-        super().__init__("several-hosts", scheme="https")
+    def __init__(self, hosts=2, settings="", dist=DIST):
+        super().__init__("several-hosts", scheme="https", dist=dist)
         self.network = Network()
         self.hosts, self.wanted, self.more = [], hosts, settings
         self.address = None
-        self.coordinator = Daemon("hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log")
+        self.coordinator = Daemon(dist, "hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log")
 
     def start(self):
         self.address = self.network.start()
