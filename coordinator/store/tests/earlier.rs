@@ -1,5 +1,7 @@
 //! State that an earlier version left: it opens, and nothing in it is lost. One file for each version that was released.
 
+#![allow(clippy::unwrap_used)] // The lint's exception for tests does not reach their helper functions.
+
 use hearth_coordinator_core::command::ClientToken;
 use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_store::Store;
