@@ -1,11 +1,19 @@
 """What a host shows of hearth's workers: read from `/proc`, the agent's state directory and the control groups, never asked for."""
 
+import contextlib
 import json
+import os
 import re
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from lab import FINAL
+
+# Where the agent makes class-data archives.
+TRAINING_GROUP = "w-class-archives"
 
 
 @dataclass(frozen=True)
@@ -103,30 +111,78 @@ class OneDriver(threading.Thread):
 
 
 def leftovers(data_dir):
-    """What is still there of any worker: directories, processes, control groups, mounts."""
+    """What is still there of any worker while hearth serves: directories, processes, control groups, mounts.
+
+    The agent's training, which makes class-data archives in the background, is no job's: it may run, or be made again.
+    """
     left = [f"directory {path}" for path in worker_dirs(data_dir).glob("*")]
-    where = str(data_dir)
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            command = (entry / "cmdline").read_bytes()
-            if b"io.hearth.launcher.Main" not in command and b"hearth-keeper" not in command:
-                continue
-            mounts, environment = (entry / "mountinfo").read_text(), (entry / "environ").read_bytes()
-        except OSError:
-            continue
-        if f"{where}/agent/state/training" in mounts or b"/training/" in command:
-            continue  # Makes the class-data archive of a bundle; no job's.
-        if where in mounts or where.encode() in environment or where.encode() in command:
-            left.append(f"process {entry.name}: {command[:80]!r}")
-    left += [f"mount {line}" for line in Path("/proc/self/mounts").read_text().splitlines() if f"{where}/agent/state/workers" in line]
-    left += [f"control group {group}" for group in worker_groups(data_dir)]
+    left += [f"process {found.pid}: {what}" for found, what in processes(data_dir) if not is_daemon_or_training(data_dir, found, what)]
+    left += [f"mount {line}" for line in mounts(data_dir)]
+    left += [f"control group {group}" for parent in agent_groups(data_dir) for group in parent.glob("w-*") if group.name != TRAINING_GROUP]
     return left
 
 
-def worker_groups(data_dir):
-    """Directories of this agent's workers in the control group trees."""
-    agents = re.findall(r"agent_id=(\S+)", (data_dir / "agent/agent.log").read_text(errors="replace"))
-    parents = [parent for agent in set(agents) for tree in ("", "*/") for parent in Path("/sys/fs/cgroup").glob(f"{tree}hearth/{agent}")]
-    return [group for parent in parents for group in parent.glob("w-*")]
+def remains(data_dir):
+    """What is still there of a hearth that was stopped: nothing should be, daemons and training included."""
+    left = [f"directory {path}" for name in ("workers", "training/workers") for path in (data_dir / "agent/state" / name).glob("*")]
+    left += [f"process {found.pid}: {what}" for found, what in processes(data_dir)]
+    left += [f"mount {line}" for line in mounts(data_dir)]
+    left += [f"control group {group}" for group in agent_groups(data_dir)]
+    return left
+
+
+def processes(data_dir):
+    """Every process that has to do with this data directory, with the beginning of its command line."""
+    where, own = str(data_dir), os.getpid()
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == own:
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            # In a mount namespace of its own, a worker's files are mounted from the host's names.
+            texts = (command, (entry / "environ").read_bytes(), (entry / "mountinfo").read_bytes())
+        except OSError:
+            continue
+        if command and any(where.encode() in text for text in texts) and (found := Process.of(int(entry.name))):
+            yield found, command[:120].replace(b"\0", b" ").decode(errors="replace")
+
+
+def is_daemon_or_training(data_dir, process, command):
+    if Path(command.split(" ")[0]).name in ("hearth", "hearth-agent", "hearth-coordinator"):
+        return True
+    try:
+        seen = Path(f"/proc/{process.pid}/mountinfo").read_text() + Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return True  # It has just ended.
+    return f"{data_dir}/agent/state/training" in seen
+
+
+def mounts(data_dir):
+    """Mounts of this host below the agent's state."""
+    return [line for line in Path("/proc/self/mounts").read_text().splitlines() if f"{data_dir}/agent/state/" in line]
+
+
+def archives(data_dir):
+    """The class-data archives that the agent has made."""
+    return [path for path in (data_dir / "agent/state/archives").glob("*") if not path.name.startswith(".")]
+
+
+def agent_groups(data_dir):
+    """The directory, in each control group tree, that is the agent's own."""
+    agents = set(re.findall(r"agent_id=(\S+)", (data_dir / "agent/agent.log").read_text(errors="replace")))
+    return [parent for agent in agents for tree in ("", "*/") for parent in Path("/sys/fs/cgroup").glob(f"{tree}hearth/{agent}")]
+
+
+def stored(data_dir):
+    """What is wrong in the database of a stopped coordinator: of each job run one final state, told last and once, and no
+    worker that is still booked."""
+    with contextlib.closing(sqlite3.connect(f"file:{data_dir}/coordinator/hearth.db?mode=ro", uri=True)) as database:
+        told = {}
+        for run, state in database.execute("SELECT resource, state FROM events WHERE kind = 'job_run' ORDER BY seq"):
+            told.setdefault(run, []).append(state)
+        wrong = [f"events of job run {run}: {states}" for run, states in told.items()
+                 if [state for state in states if state in FINAL] != states[-1:]]
+        runs = {run for run, in database.execute("SELECT id FROM job_runs")}
+        wrong += [f"events: none of job run {run}" for run in runs - told.keys()]
+        wrong += [f"booking: worker {worker}" for worker, in database.execute("SELECT id FROM workers WHERE live = 1")]
+    return wrong
