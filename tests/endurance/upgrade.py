@@ -210,13 +210,13 @@ def up(old, new):
         job = LongJob(hearth)
         workers = watch.workers(hearth.data_dir)
         assert len(workers) == 3, workers
-        former = watch.daemon(hearth.data_dir, "hearth-agent")
+        former = watch.daemons(hearth.data_dir, "hearth-agent")[0]
 
         say("`hearth up` is killed, and the new one started")
         hearth.kill()
         hearth.dist = new
         hearth.start()
-        agent = watch.daemon(hearth.data_dir, "hearth-agent")
+        agent = watch.daemons(hearth.data_dir, "hearth-agent")[0]
         program = Path(f"/proc/{agent.pid}/exe").readlink()
         assert program == (new / "bin/hearth-agent").resolve(), f"the agent is still {program}"
         assert not former.is_alive()
