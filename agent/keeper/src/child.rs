@@ -19,6 +19,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, fchown, getppid, setgroups, setresgid, setresuid, setsid};
 
 use crate::LAUNCH_FILE;
+use crate::hold::Grant;
 use crate::launch::{Identity, LaunchPlan};
 use crate::mounts;
 use crate::step::{DuringStep, StepFailed};
@@ -48,6 +49,7 @@ fn become_worker(worker_dir: &Path) -> Result<std::convert::Infallible, StepFail
     die_with_keeper()?;
     SigSet::empty().thread_set_mask().during(|| "unblocking signals")?;
     let plan = read_plan(worker_dir)?;
+    let grant = Grant::open(&plan)?;
     setsid().during(|| "starting a session")?;
     for file in &plan.cgroup_procs {
         fs::write(file, std::process::id().to_string()).during(|| format!("joining {}", file.display()))?;
@@ -70,6 +72,8 @@ fn become_worker(worker_dir: &Path) -> Result<std::convert::Infallible, StepFail
     }
     set_no_new_privs().during(|| "giving up new privileges")?;
     chdir(&plan.cwd).during(|| format!("changing to directory {}", plan.cwd.display()))?;
+    // Last, for any step may have taken long. From here on the keeper holds the worker.
+    grant.check()?;
     let failure = command(&plan, stdout, stderr).exec();
     Err(StepFailed::new(format!("executing {}", plan.exec.display()), failure))
 }

@@ -1,11 +1,12 @@
 //! Holding a worker by its lease, whatever has become of the agent.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hearth_lease::{Act, Deadlines, Leash};
+use hearth_lease::{Act, Deadlines, Leash, TEXT_LENGTH};
 
 use crate::freezer::Freezer;
 use crate::launch::LaunchPlan;
@@ -59,9 +60,47 @@ impl Hold {
     }
 }
 
+/// The lease as the child sees it, which changes its user and its view of the file system before it becomes the worker.
+pub(crate) struct Grant(Option<File>);
+
+impl Grant {
+    /// Opens the lease's file, if the worker has one.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn open(plan: &LaunchPlan) -> Result<Self, StepFailed> {
+        let file = plan.lease.as_deref().map(File::open).transpose();
+        file.map(Self).during(|| "opening the lease")
+    }
+
+    /// Asks whether the worker may begin.
+    ///
+    /// # Errors
+    /// When its lease is over, or cannot be read: whoever granted it may have placed somebody else meanwhile.
+    pub(crate) fn check(&self) -> Result<(), StepFailed> {
+        let step = || "looking at the lease";
+        let Some(file) = &self.0 else { return Ok(()) };
+        let text = || {
+            let mut text = [0; TEXT_LENGTH];
+            file.read_exact_at(&mut text, 0)?;
+            String::from_utf8(text.to_vec()).map_err(io::Error::other)
+        };
+        let deadlines = parse(text).during(step)?;
+        if system::boottime() < deadlines.first() {
+            Ok(())
+        } else {
+            Err(StepFailed::new(step(), io::Error::other("it is over before the worker began")))
+        }
+    }
+}
+
 fn read(file: &Path) -> io::Result<Deadlines> {
+    parse(|| fs::read_to_string(file))
+}
+
+fn parse(text: impl Fn() -> io::Result<String>) -> io::Result<Deadlines> {
     for _ in 0..TRIES {
-        if let Some(deadlines) = Deadlines::parse(&fs::read_to_string(file)?) {
+        if let Some(deadlines) = Deadlines::parse(&text()?) {
             return Ok(deadlines);
         }
     }

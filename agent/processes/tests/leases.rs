@@ -212,3 +212,16 @@ async fn nothing_runs_whose_lease_cannot_be_read() {
     let End::LaunchFailed(reason) = exit.end else { panic!("{exit:?}") };
     assert!(reason.contains("reading the lease"), "{reason}");
 }
+
+/// The agent, or the host, was stopped between the last look at the contact and the start.
+#[tokio::test]
+async fn nothing_runs_whose_lease_is_over() {
+    for agent in agents("over") {
+        let worker = ticking(&agent, 24);
+        worker.dir.lease().create(freeze_in(Duration::ZERO)).expect("written");
+        let Spawned::Ended(exit) = worker.spawn().await else { panic!("running") };
+        let End::LaunchFailed(reason) = exit.end else { panic!("{exit:?}") };
+        assert!(reason.contains("it is over before the worker began"), "{reason}");
+        assert!(ticks(&worker, "ticks").is_empty() && ticks(&worker, "child").is_empty());
+    }
+}
