@@ -96,14 +96,14 @@ impl Sessions {
         }
     }
 
-    /// Tells every agent in contact how long its leases are good for, and opens no stream from now on: a later welcome
-    /// would take that back.
-    pub fn extend_leases(&self, length: Duration) {
+    /// Tells every agent in contact for which that is recorded how long its leases are good for, and opens no stream from
+    /// now on: a later welcome would take that back.
+    pub fn extend_leases(&self, length: Duration, is_recorded: impl Fn(&AgentId) -> bool) {
         let length_ms = u32::try_from(length.as_millis()).unwrap_or(u32::MAX);
         let extension = to_agent::Message::LeaseExtension(LeaseExtension { length_ms });
         let mut inner = self.inner.lock().expect("nobody panics while holding the sessions");
         inner.is_closed = true;
-        for (agent, session) in &inner.latest {
+        for (agent, session) in inner.latest.iter().filter(|(agent, _)| is_recorded(agent)) {
             send(agent, session, extension.clone());
         }
     }
@@ -212,10 +212,13 @@ mod tests {
     }
 
     #[test]
-    fn leases_are_extended_on_every_open_stream_and_no_welcome_takes_that_back() {
+    fn leases_are_extended_where_that_is_recorded_and_no_welcome_takes_it_back() {
         let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
         let (_place, mut inbox) = open(&sessions, &agent);
-        sessions.extend_leases(Duration::from_secs(300));
+        // Its stream is open, but that it is attached is not recorded yet.
+        let (_early, mut early_inbox) = open(&sessions, &"b".parse().expect("an id"));
+        sessions.extend_leases(Duration::from_secs(300), |id| *id == agent);
+        assert!(early_inbox.try_recv().is_err());
         let told = inbox.try_recv().expect("a message").expect("no end").message;
         let extension = LeaseExtension { length_ms: 300_000 };
         assert_eq!(told, Some(to_agent::Message::LeaseExtension(extension)));

@@ -74,6 +74,11 @@ impl Agent {
         }
     }
 
+    /// Whether its leases are recorded as extended to that moment, at least.
+    pub fn is_extended_to(&self, end: Moment) -> bool {
+        self.extension.is_some_and(|told| told.from.plus(told.length) >= end)
+    }
+
     /// Whether new workers may be placed on it.
     pub const fn takes_workers(&self) -> bool {
         match self.standing {

@@ -31,6 +31,7 @@ use hearth_proto::v1::agents_server::AgentsServer;
 use hearth_proto::v1::enrolment_server::EnrolmentServer;
 use hearth_releases::Catalog;
 use hearth_store::Store;
+use hearth_types::AgentId;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -220,9 +221,15 @@ impl Coordinator {
     /// Stops serving for a while: every agent's leases are extended first, so that no worker is frozen meanwhile.
     pub async fn leave(self) {
         let extension = self.lease_extension;
+        let end = self.engine.clock().now().moment.plus(extension);
         match self.engine.ask(Command::Leaving { extension }).await {
-            // Recorded, so it may be told: the next coordinator waits for as long as agents may have heard of.
-            Ok(_) => self.sessions.extend_leases(extension),
+            // What is recorded may be told: the next coordinator waits for as long as agents may have heard of.
+            Ok(_) => {
+                let world = self.engine.snapshot();
+                let is_recorded =
+                    |id: &AgentId| world.agent(id).is_some_and(|agent| agent.is_extended_to(end));
+                self.sessions.extend_leases(extension, is_recorded);
+            }
             Err(error) => {
                 tracing::error!(error = %error, "extending leases; drivers are frozen if this takes long");
             }
