@@ -40,7 +40,7 @@ impl Contacts {
 
     /// The coordinator will be away: all leases are good for so long.
     pub(crate) fn extended(&self, length: Duration) {
-        self.change(|contact| contact.extend(boottime(), length));
+        self.change(|contact| contact.extend(length));
     }
 
     fn change(&self, change: impl FnOnce(&mut Contact)) {

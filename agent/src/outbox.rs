@@ -5,7 +5,7 @@
 use hearth_agent_core::level::Level;
 use hearth_agent_core::life::Report;
 use hearth_proto::v1::{self, driver_message, from_agent, worker_report};
-use hearth_types::{JobRunId, Launch, WorkerId};
+use hearth_types::{Launch, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -14,7 +14,6 @@ use tokio::sync::Notify;
 #[derive(Debug, Clone)]
 pub(crate) struct About {
     pub(crate) worker: WorkerId,
-    pub(crate) job_run: JobRunId,
     pub(crate) launch: Launch,
 }
 
@@ -210,7 +209,6 @@ fn worker_report(about: &About, report: &Report<'_>) -> v1::WorkerReport {
     v1::WorkerReport {
         worker_id: about.worker.to_string(),
         launch: Some(wire_launch(about.launch)),
-        job_run_id: about.job_run.to_string(),
         state: Some(state),
     }
 }
@@ -220,7 +218,7 @@ mod tests {
     use super::*;
 
     fn about() -> About {
-        About { worker: "w1".parse().unwrap(), job_run: "j1".parse().unwrap(), launch: Launch::FIRST }
+        About { worker: "w1".parse().unwrap(), launch: Launch::FIRST }
     }
 
     fn kinds(messages: &[v1::FromAgent]) -> Vec<&'static str> {

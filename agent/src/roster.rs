@@ -290,23 +290,19 @@ impl Roster {
             return;
         }
         let credentials = order.credentials.take().map(credentials_of);
-        let (worker_id, job_run_id, launch) =
-            (order.worker_id.clone(), order.job_run_id.clone(), order.launch);
+        let (worker_id, launch) = (order.worker_id.clone(), order.launch);
         let spec = match Spec::from_order(order, WorkerToken::random().expose().to_owned()) {
             Ok(spec) => spec,
             Err(error) => {
                 let reason = error_chain(&error);
                 tracing::error!(worker_id, error = reason, "malformed order to start a worker");
-                if let (Ok(worker), Ok(job_run), Some(launch)) =
-                    (worker_id.parse(), job_run_id.parse(), launch_of(launch))
-                {
-                    self.refuse(&About { worker, job_run, launch }, AgentCause::NoLaunch, reason);
+                if let (Ok(worker), Some(launch)) = (worker_id.parse(), launch_of(launch)) {
+                    self.refuse(&About { worker, launch }, AgentCause::NoLaunch, reason);
                 }
                 return;
             }
         };
-        let about =
-            About { worker: spec.worker_id.clone(), job_run: spec.job_run_id.clone(), launch: spec.launch };
+        let about = About { worker: spec.worker_id.clone(), launch: spec.launch };
         let is_here = self.workers.contains_key(&spec.worker_id);
         let before = self.fence.clone();
         let decision = self.fence.start(&spec.worker_id, &spec.job_run_id, spec.launch, is_here);
@@ -370,7 +366,7 @@ impl Roster {
 
     /// Answers an order that is not carried out with an end, so that the coordinator need not wait for one.
     fn refuse(&self, about: &About, cause: AgentCause, reason: String) {
-        tracing::warn!(worker_id = %about.worker, job_run_id = %about.job_run, reason, "order to start a worker refused");
+        tracing::warn!(worker_id = %about.worker, reason, "worker refused");
         let now = i64::try_from(hearth_keeper::system::unix_ms()).unwrap_or(i64::MAX);
         let outcome = Outcome::not_launched(cause, reason, now);
         let report = Report::Ended { outcome: &outcome, finished: None, log_failures: &[] };
@@ -423,11 +419,24 @@ impl Roster {
             Some((worker, held)) if launch_of(order.launch).is_none_or(|launch| launch == held.launch) => {
                 command(worker, held, Command::Stop(stop));
             }
-            // What is not here needs no stopping, and the greeting has said so.
-            Some(_) | None => {
-                tracing::debug!(worker_id = order.worker_id, "order to stop a worker that is not here")
+            Some(_) => {
+                tracing::debug!(worker_id = order.worker_id, "order to stop another launch of a worker")
             }
+            None => self.never_start(order),
         }
+    }
+
+    /// Answers an order to stop what is not here with an end, and sees to it that none can follow. The coordinator may not
+    /// know whether its order to start was ever sent, and waits for this word. In memory, for an agent that restarts is
+    /// on another stream, where what was to be stopped is not ordered to start.
+    fn never_start(&mut self, order: &v1::StopWorker) {
+        let (Ok(worker), Some(launch)) = (order.worker_id.parse::<WorkerId>(), launch_of(order.launch))
+        else {
+            return;
+        };
+        self.fence.forget(worker.clone());
+        let about = About { worker, launch };
+        self.refuse(&about, AgentCause::NoLaunch, "it was stopped before it came".to_owned());
     }
 
     fn forget(&self, order: &v1::ForgetWorker) {

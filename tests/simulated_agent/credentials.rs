@@ -2,6 +2,7 @@
 
 use crate::harness::{Client, Cluster, Job, Keys, Submission};
 use crate::host::{Host, room_for};
+use crate::worker::Worker;
 use hearth_proto::v1;
 use serde_json::json;
 use tonic::Code;
@@ -187,6 +188,10 @@ async fn a_job_run_whose_role_is_gone_fails_and_its_host_stays_in_contact() {
     }
     let host = Host::enrol(&cluster, room_for(1)).await;
     let stream = host.attach(&cluster, vec![]).await;
+    // An earlier order may have reached the agent, for all the coordinator knows: only its word releases the booking.
+    let stop = stream.any_stop().await;
+    assert!(cluster.world().booked(&host.id).cpu_millis > 0);
+    stream.say(Worker::of_stop(&stop).is_not_here()).await;
     let (state, details) = cluster.end_of(&job).await;
     assert_eq!(state, "FAILED");
     let reason = "The role arn:aws:iam::000000000000:role/hearth-job cannot be found";

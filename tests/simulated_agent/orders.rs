@@ -39,6 +39,9 @@ async fn a_report_may_be_repeated_and_an_end_is_acknowledged_each_time() {
     // It ended, so it cannot run: an agent that says so is told to end it.
     stream.say(driver.runs()).await;
     stream.stopped(&driver, 1).await;
+    assert_ne!(cluster.world(), before, "until then nothing is placed beside it");
+    stream.say(driver.is_stopped()).await;
+    stream.forgotten(&driver.id, 3).await;
     assert_eq!(cluster.world(), before);
     assert_eq!(cluster.shown(&job).await["state"], "SUCCESS");
 }

@@ -97,7 +97,6 @@ impl Stream {
         let nobody = v1::WorkerReport {
             worker_id: id.clone(),
             launch: Some(v1::Launch { attempt: 1, launch: 1 }),
-            job_run_id: "none".to_owned(),
             state: Some(v1::worker_report::State::Ended(v1::Ended::default())),
         };
         self.say(Said::WorkerReport(nobody)).await;
@@ -192,6 +191,16 @@ impl Stream {
             _ => None,
         })
         .await
+    }
+
+    /// Waits for an order to stop whichever worker; answers the first.
+    pub(crate) async fn any_stop(&self) -> v1::StopWorker {
+        self.hear_of("a stop", 1, |message| match message {
+            Message::StopWorker(order) => Some(order.clone()),
+            _ => None,
+        })
+        .await
+        .remove(0)
     }
 
     /// Waits until a worker may be forgotten, for the `count`th time.

@@ -30,18 +30,23 @@ impl Worker {
         }
     }
 
+    /// One that is only known from the order to stop it.
+    pub(crate) fn of_stop(order: &v1::StopWorker) -> Self {
+        Self {
+            id: order.worker_id.clone(),
+            launch: order.launch.expect("an order names its launch"),
+            job_run: String::new(),
+            executor: String::new(),
+        }
+    }
+
     /// The same worker of another launch.
     pub(crate) fn of_launch(&self, attempt: u32, launch: u32) -> Self {
         Self { launch: v1::Launch { attempt, launch }, ..self.clone() }
     }
 
     pub(crate) fn report(&self, state: State) -> v1::WorkerReport {
-        v1::WorkerReport {
-            worker_id: self.id.clone(),
-            launch: Some(self.launch),
-            job_run_id: self.job_run.clone(),
-            state: Some(state),
-        }
+        v1::WorkerReport { worker_id: self.id.clone(), launch: Some(self.launch), state: Some(state) }
     }
 
     pub(crate) fn prepares(&self, step: &str) -> Message {
@@ -64,6 +69,11 @@ impl Worker {
     /// The agent killed it, as it was told.
     pub(crate) fn is_stopped(&self) -> Message {
         self.ends(v1::Ended { signal: Some(9), agent_cause: "stopped".to_owned(), ..v1::Ended::default() })
+    }
+
+    /// The agent was told to stop it and never held it.
+    pub(crate) fn is_not_here(&self) -> Message {
+        self.ends(v1::Ended { agent_cause: "no-launch".to_owned(), ..v1::Ended::default() })
     }
 
     fn word(&self, word: Word) -> Message {

@@ -41,10 +41,11 @@ impl Contact {
         }
     }
 
-    /// The coordinator said at `at` that it will be away, and that every lease is good for `length` from then on at least.
-    pub fn extend(&mut self, at: Duration, length: Duration) {
-        let told = Extension { from: at, length };
-        let is_longer = self.extension.is_none_or(|known| known.from + known.length < at + length);
+    /// The coordinator said that it will be away, and that every lease is good for `length` from then on at least. Its word
+    /// may have waited long for this agent, so it counts from what the coordinator had heard before for sure.
+    pub fn extend(&mut self, length: Duration) {
+        let told = Extension { from: self.answered.unwrap_or(self.greeted), length };
+        let is_longer = self.extension.is_none_or(|known| known.from + known.length < told.from + length);
         if is_longer {
             self.extension = Some(told);
         }

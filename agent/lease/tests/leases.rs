@@ -20,7 +20,8 @@ enum Event {
     Settle,
     /// A heartbeat sent so long ago is answered.
     Answer(u64),
-    Extend(u64),
+    /// An extension of this length is heard that was said so long ago.
+    Extend(u64, u64),
     /// The agent is started again and knows what the file says.
     Restart,
 }
@@ -30,7 +31,7 @@ fn history() -> impl Strategy<Value = Vec<(u64, Event)>> {
         2 => Just(Event::Welcome),
         2 => Just(Event::Settle),
         6 => (0..2_000_u64).prop_map(Event::Answer),
-        1 => (0..300_000_u64).prop_map(Event::Extend),
+        1 => (0..300_000_u64, 0..900_000_u64).prop_map(|(length, ago)| Event::Extend(length, ago)),
         1 => Just(Event::Restart),
     ];
     proptest::collection::vec((0..60_000_u64, event), 1..60)
@@ -63,6 +64,8 @@ proptest! {
         // What a coordinator has to assume: an ordinary lease from each greeting and each answer, and the extension
         // until the next welcome.
         let (mut ordinary, mut extended, mut is_settled) = (Duration::ZERO, Duration::ZERO, false);
+        // Nothing that is heard was said before what was heard before.
+        let mut heard = Duration::ZERO;
         for (pause, event) in history {
             now += ms(pause);
             let latest = |granted: Duration| granted.max(now + lease.length);
@@ -70,6 +73,7 @@ proptest! {
                 Event::Welcome => {
                     contact = Some(Contact::new(now));
                     (ordinary, extended, is_settled) = (latest(ordinary), Duration::ZERO, false);
+                    heard = now;
                 }
                 Event::Settle => {
                     is_settled = contact.is_some();
@@ -77,15 +81,16 @@ proptest! {
                 }
                 Event::Answer(ago) => {
                     let sent = now - ms(ago);
+                    heard = heard.max(sent);
                     contact.iter_mut().for_each(|contact| contact.answer(sent));
                     if is_settled {
                         ordinary = ordinary.max(sent + lease.length);
                     }
                 }
-                Event::Extend(length) => {
+                Event::Extend(length, ago) => {
                     if let Some(contact) = &mut contact {
-                        contact.extend(now, ms(length));
-                        extended = extended.max(now + ms(length));
+                        contact.extend(ms(length));
+                        extended = extended.max(heard.max(now - ms(ago)) + ms(length));
                     }
                 }
                 Event::Restart => (contact, is_settled) = (None, false),
@@ -94,7 +99,7 @@ proptest! {
                 let deadlines = contact.deadlines(lease, file);
                 prop_assert_eq!(contact.deadlines(lease, Some(deadlines)), deadlines, "asking twice");
                 let is_moved_on = file.is_some_and(|file| deadlines.kill_at > file.kill_at);
-                prop_assert!(!is_moved_on || is_settled || matches!(event, Event::Extend(_)), "{event:?}");
+                prop_assert!(!is_moved_on || is_settled || matches!(event, Event::Extend(..)), "{event:?}");
                 file = Some(deadlines);
             }
             if let Some(file) = file {

@@ -84,8 +84,7 @@ impl WorkerTask {
         reins: Reins,
         roster: RosterHandle,
     ) -> Self {
-        let about =
-            About { worker: spec.worker_id.clone(), job_run: spec.job_run_id.clone(), launch: spec.launch };
+        let about = About { worker: spec.worker_id.clone(), launch: spec.launch };
         host.outbox.report(&about, state.life.report().as_ref());
         Self {
             host,

@@ -7,6 +7,7 @@ use hearth_coordinator_core::worker::Exit;
 use hearth_engine::DriverProgress;
 use hearth_proto::v1;
 use hearth_types::{AgentId, Launch, WorkerId, WorkerSize};
+use std::collections::BTreeSet;
 
 /// Why a message is not understood.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,7 @@ pub(crate) fn agent(id: AgentId, inventory: v1::Inventory) -> Result<Agent, Malf
         contact: Contact::Attached,
         standing: Standing::InService,
         extension: None,
+        leftovers: BTreeSet::new(),
     })
 }
 

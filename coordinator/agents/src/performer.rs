@@ -5,8 +5,8 @@ use crate::convert::{to_launch, to_news};
 use crate::orders::{run_worker, start_worker};
 use crate::sessions::Sessions;
 use crate::supplies::{Supplies, SupplyError};
-use hearth_coordinator_core::command::{Command, Effect, Report, ReportState, StartOrder};
-use hearth_coordinator_core::worker::{Exit, Worker};
+use hearth_coordinator_core::command::{Command, Effect, StartOrder};
+use hearth_coordinator_core::worker::Worker;
 use hearth_engine::Engine;
 use hearth_faults::{Point, reach};
 use hearth_proto::v1;
@@ -82,7 +82,7 @@ async fn start(
             reach(Point::AgentsStartSent);
         }
         Err(SupplyError::Impossible(reason)) => {
-            let told = never_started(worker.clone(), reason, engine.clone(), sessions.clone());
+            let told = cannot_start(worker.clone(), reason, engine.clone(), sessions.clone());
             // Beside us: the engine may be waiting for us to take its effects.
             tokio::spawn(told);
         }
@@ -94,12 +94,11 @@ async fn start(
     }
 }
 
-/// Ends a worker that its agent was never told of.
-async fn never_started(worker: Worker, reason: String, engine: Engine, sessions: Sessions) {
+/// Gives up a worker. Should that not be recorded, its order is tried again when its agent attaches.
+async fn cannot_start(worker: Worker, reason: String, engine: Engine, sessions: Sessions) {
     tracing::warn!(worker_id = %worker.id, job_run_id = %worker.run, reason, "worker cannot be started");
-    let state = ReportState::Ended(Exit { launch_error: reason, ..Exit::default() });
-    let report = Report { worker: worker.id, launch: worker.launch, state };
-    if let Err(error) = engine.ask(Command::WorkerReported { agent: worker.agent.clone(), report }).await {
+    let command = Command::CannotStart { worker: worker.id, launch: worker.launch, reason };
+    if let Err(error) = engine.ask(command).await {
         tracing::error!(error = %error, "recording that a worker cannot be started");
         sessions.cut(&worker.agent);
     }

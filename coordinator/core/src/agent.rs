@@ -1,7 +1,8 @@
 //! An agent as the coordinator sees it: what its host offers and whether it is in contact.
 
-use hearth_types::{AgentId, Architecture, Moment, WorkerSize};
+use hearth_types::{AgentId, Architecture, Moment, WorkerId, WorkerSize};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Contact with an agent.
@@ -53,6 +54,10 @@ pub struct Agent {
     /// What a coordinator that stopped in good order extended its workers' leases to.
     #[serde(default)]
     pub extension: Option<Extension>,
+    /// Workers that it held when it attached, though they count as ended: it was lost, or the store was brought back from a
+    /// copy. They use up room that no booking tells of, until it says that they are gone.
+    #[serde(default)]
+    pub leftovers: BTreeSet<WorkerId>,
 }
 
 /// An extension of leases. Nothing but time ends it: an agent that attaches may never hear that it did, and lets its
@@ -80,9 +85,9 @@ impl Agent {
     }
 
     /// Whether new workers may be placed on it.
-    pub const fn takes_workers(&self) -> bool {
+    pub fn takes_workers(&self) -> bool {
         match self.standing {
-            Standing::InService => self.is_in_contact(),
+            Standing::InService => self.is_in_contact() && self.leftovers.is_empty(),
             Standing::Draining | Standing::Revoked => false,
         }
     }

@@ -156,6 +156,15 @@ pub enum Command {
         /// What it says.
         report: Report,
     },
+    /// The order to start a worker cannot be made, however often it is tried.
+    CannotStart {
+        /// The worker.
+        worker: WorkerId,
+        /// The launch it belongs to.
+        launch: Launch,
+        /// Why, for people.
+        reason: String,
+    },
     /// A driver says something, through its agent.
     DriverSaid {
         /// The agent, from its certificate.
@@ -197,6 +206,7 @@ impl Command {
             | Self::TermBegan
             | Self::Leaving { .. }
             | Self::WorkerReported { .. }
+            | Self::CannotStart { .. }
             | Self::DriverSaid { .. }
             | Self::ReleaseIs(_)
             | Self::Place { .. }

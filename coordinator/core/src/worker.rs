@@ -64,6 +64,8 @@ pub enum StopCause {
     RunOver,
     /// Its host is out of contact and another attempt follows elsewhere. It may be frozen there.
     Replaced,
+    /// The order to start it cannot be made (any more).
+    CannotStart,
 }
 
 /// A worker.
@@ -115,7 +117,10 @@ impl Worker {
             WorkerState::Assigned
             | WorkerState::Preparing
             | WorkerState::Running
-            | WorkerState::Stopping { cause: StopCause::GivenBack | StopCause::RunOver, .. } => true,
+            | WorkerState::Stopping {
+                cause: StopCause::GivenBack | StopCause::RunOver | StopCause::CannotStart,
+                ..
+            } => true,
         }
     }
 

@@ -104,6 +104,25 @@ fn a_driver_that_is_back_before_anybody_acted_goes_on() {
 }
 
 #[test]
+fn nothing_is_placed_beside_what_a_lost_host_brings_back() {
+    let mut cluster = running(&["a"], spec(1, 0, 1, 1));
+    let lost = driver(&cluster);
+    cluster.cut_off(0);
+    cluster.pass(700_000);
+    assert!(cluster.outcomes.contains_key(&run_id("r")), "its driver counts as lost");
+    assert_eq!(cluster.world.booked(&lost.agent), WorkerSize::default());
+    cluster.ask(start("next", "app", spec(1, 0, 1, 1))).expect("accepted");
+
+    assert_eq!(comes_back(&mut cluster, 0), [], "it still holds the lost one");
+    cluster.schedule();
+    assert_eq!(cluster.run("next").driver(), None);
+    cluster.flow();
+    assert!(!cluster.hosts[0].processes.contains_key(&lost.id));
+    cluster.schedule();
+    assert!(cluster.run("next").driver().is_some());
+}
+
+#[test]
 fn nobody_is_replaced_where_nobody_can_go_on() {
     let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
     let first = driver(&cluster);

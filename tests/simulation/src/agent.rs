@@ -13,7 +13,7 @@ use crate::wire::{self, Down, Order, Up};
 use hearth_agent_core::fence::{Fence, Start};
 use hearth_agent_core::life::{AgentCause, Life, Outcome, Report, Stop};
 use hearth_lease::Contact;
-use hearth_types::{Epoch, WorkerId};
+use hearth_types::{Epoch, Launch, WorkerId};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
@@ -60,6 +60,7 @@ enum Then {
     Admitted(StreamId),
     Started(Box<Order>, Start),
     Recorded(Box<Order>),
+    NeverStarts(WorkerId, Launch),
     IsForgotten(WorkerId),
     Nothing,
 }
@@ -280,8 +281,14 @@ impl Cluster {
                 self.change_contact(host, |contact| contact.answer(sent));
             }
             (Session::Attached { .. }, Down::LeaseExtension { length }) => {
-                let at = self.boottime(host);
-                self.change_contact(host, |contact| contact.extend(at, length));
+                let counts_late = self.mutation == Mutation::ExtendFromHearing;
+                let late = self.boottime(host);
+                self.change_contact(host, |contact| {
+                    if counts_late {
+                        contact.answer(late);
+                    }
+                    contact.extend(length);
+                });
             }
             (_, Down::Settled { current_drivers }) => {
                 agent.messages.push_back(Message::Settle(stream, current_drivers));
@@ -414,6 +421,11 @@ impl Cluster {
             Then::Started(order, decision) => self.started(host, order, decision),
             Then::Recorded(order) => self.begin_task(host, *order, Life::new(), false),
             Then::IsForgotten(worker) => self.is_forgotten(host, &worker),
+            // `Roster::never_start`.
+            Then::NeverStarts(worker, launch) => {
+                self.agent(host).fence.forget(worker.clone());
+                self.refuse(host, &worker, launch, AgentCause::NoLaunch, "stopped before it came");
+            }
             Then::Nothing => {}
         }
     }
@@ -437,6 +449,7 @@ impl Cluster {
     /// `Roster::order`.
     fn order(&mut self, host: usize, order: Down) -> Then {
         let skips_fence = self.mutation == Mutation::SkipFence;
+        let ignores_stops = self.mutation == Mutation::IgnoreStopOfUnknown;
         let agent = self.agent(host);
         match order {
             Down::Start(order) => {
@@ -455,6 +468,9 @@ impl Cluster {
             }
             Down::Stop { epoch, worker, launch, grace_ms } => {
                 if agent.fence.admit(Epoch(epoch)).is_ok() {
+                    if !agent.tasks.contains_key(&worker) && !ignores_stops {
+                        return Then::NeverStarts(worker, launch);
+                    }
                     let stop = Stop { grace_ms, cause: AgentCause::Stopped };
                     self.command(host, &worker, |task| task.spec.launch == launch, Command::Stop(stop));
                 }
@@ -479,13 +495,18 @@ impl Cluster {
     fn started(&mut self, host: usize, order: Box<Order>, decision: Start) {
         match decision {
             Start::Known => self.agent(host).outbox.repeat(&order.worker),
-            Start::Forgotten => self.refuse(host, &order, AgentCause::NoLaunch, "was here before"),
-            Start::Outdated { .. } => self.refuse(host, &order, AgentCause::Outdated, "outdated"),
+            Start::Forgotten => {
+                self.refuse(host, &order.worker, order.launch, AgentCause::NoLaunch, "was here before");
+            }
+            Start::Outdated { .. } => {
+                self.refuse(host, &order.worker, order.launch, AgentCause::Outdated, "outdated");
+            }
             Start::New => {
                 self.stop_outdated(host, &order);
                 if self.hosts[host].disk_full_until > self.now {
                     self.agent(host).fence.forget(order.worker.clone());
-                    return self.refuse(host, &order, AgentCause::NoLaunch, "recording the order");
+                    let (worker, launch) = (&order.worker, order.launch);
+                    return self.refuse(host, worker, launch, AgentCause::NoLaunch, "recording the order");
                 }
                 let number = self.begin_write(host, Write::Accepted(order.clone()));
                 self.agent(host).busy = Some((number, Then::Recorded(order)));
@@ -493,11 +514,11 @@ impl Cluster {
         }
     }
 
-    fn refuse(&mut self, host: usize, order: &Order, cause: AgentCause, reason: &str) {
+    fn refuse(&mut self, host: usize, worker: &WorkerId, launch: Launch, cause: AgentCause, reason: &str) {
         let now = i64::try_from(self.now / MS).unwrap_or(i64::MAX);
         let outcome = Outcome::not_launched(cause, reason, now);
         let report = Report::Ended { outcome: &outcome, finished: None, log_failures: &[] };
-        let said = wire::said(&order.worker, order.launch, &report);
+        let said = wire::said(worker, launch, &report);
         self.agent(host).outbox.report(said);
     }
 

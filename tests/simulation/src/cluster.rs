@@ -101,14 +101,15 @@ impl Cluster {
 
     fn run(&mut self) {
         while self.checker.violation.is_none() {
-            let Some((at, event)) = self.queue.pop() else { break };
+            let Some((at, place, event)) = self.queue.pop() else { break };
             self.now = at;
             if self.is_outdated(&event) {
                 continue;
             }
-            if let Some(event) = self.unless_paused(event)
-                && !self.step(event)
-            {
+            let until = self.paused_until(&event);
+            if until > at {
+                self.queue.put_off(until, place, event);
+            } else if !self.step(event) {
                 break;
             }
         }
@@ -146,9 +147,9 @@ impl Cluster {
         }
     }
 
-    /// Puts off what a stopped process would do now.
-    fn unless_paused(&mut self, event: Event) -> Option<Event> {
-        let until = match &event {
+    /// Until when the process that an event happens to is stopped.
+    fn paused_until(&self, event: &Event) -> Time {
+        match event {
             Event::Coordinator(..) | Event::CoordinatorNotices(_) | Event::Up(..) => {
                 self.coordinator.paused_until
             }
@@ -163,12 +164,7 @@ impl Cluster {
             | Event::Process(..)
             | Event::Fault(_)
             | Event::Rest => 0,
-        };
-        if until <= self.now {
-            return Some(event);
         }
-        self.queue.at(until, event);
-        None
     }
 
     /// Whether there is more to come.
@@ -209,7 +205,8 @@ impl Cluster {
             FaultKind::CoordinatorLeaves => {
                 if self.coordinator.running.is_some() {
                     let leaving = Command::Leaving { extension: EXTENSION };
-                    self.ask(leaving, Asker::Leaving);
+                    let end = self.moment().plus(EXTENSION);
+                    self.ask(leaving, Asker::Leaving(end));
                 }
                 // It closes its streams soon after, whether the store took it or not.
                 let at = self.now + self.net.below(S);

@@ -10,6 +10,7 @@ use crate::event::{Coordinator as Event, Event as Any, Heard, Request as Asked, 
 use crate::mutation::Mutation;
 use crate::queue::{MS, S, Time};
 use crate::store::Rows;
+use crate::stream::agent_id;
 use hearth_coordinator_core::command::{Change, Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::release::{Release, ReleaseState};
@@ -17,7 +18,7 @@ use hearth_coordinator_core::turn::Turn;
 use hearth_coordinator_core::worker::WorkerState;
 use hearth_coordinator_core::world::World;
 use hearth_types::{Moment, Now, ReleaseLabel, Timestamp, WorkerId};
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Commands decided in one turn at the most (`turn.rs`).
@@ -37,8 +38,10 @@ pub(crate) fn release() -> ReleaseLabel {
 pub(crate) enum Asker {
     Client(Asked),
     Stream(StreamId),
-    /// The daemon, which is about to stop in good order.
-    Leaving,
+    /// The daemon, which is about to stop in good order and has leases extended to this moment.
+    Leaving(Moment),
+    /// The performer, about a worker on this host.
+    Performer(usize),
     /// A part of the coordinator that does not wait.
     Nobody,
 }
@@ -56,8 +59,6 @@ pub(crate) struct Coordinator {
     pub(crate) running: Option<Running>,
     terms: u64,
     workers_made: u64,
-    /// Workers that were ordered to start, in any term.
-    pub(crate) told: BTreeSet<WorkerId>,
     pub(crate) paused_until: Time,
     pub(crate) wall_offset_ms: i64,
     pub(crate) store_trouble_until: Time,
@@ -109,7 +110,6 @@ impl Coordinator {
             running: None,
             terms: 0,
             workers_made: 0,
-            told: BTreeSet::new(),
             paused_until: 0,
             wall_offset_ms: 0,
             store_trouble_until: 0,
@@ -363,8 +363,8 @@ impl Cluster {
             match asker {
                 Asker::Client(request) => self.answer_client(request, &result),
                 Asker::Stream(stream) => self.stream_answered(stream, true),
-                Asker::Leaving => self.extend_leases(),
-                Asker::Nobody => {}
+                Asker::Leaving(end) => self.extend_leases(end),
+                Asker::Performer(_) | Asker::Nobody => {}
             }
         }
     }
@@ -373,7 +373,8 @@ impl Cluster {
         match asker {
             Asker::Client(request) => self.tell_client(request, Heard::Failed),
             Asker::Stream(stream) => self.stream_answered(stream, false),
-            Asker::Leaving | Asker::Nobody => {}
+            Asker::Performer(host) => self.cut(&agent_id(host)),
+            Asker::Leaving(_) | Asker::Nobody => {}
         }
     }
 

@@ -13,7 +13,7 @@ use crate::plan::{DriverEnd, DriverPlan};
 use crate::queue::{MS, S, Time};
 use crate::wire::{Down, Order, Word};
 use hearth_agent_core::fence::Fence;
-use hearth_agent_core::life::{Life, Outcome};
+use hearth_agent_core::life::{AgentCause, Life, Outcome};
 use hearth_lease::Deadlines;
 use hearth_types::{WorkerId, WorkerSize};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -74,6 +74,8 @@ pub(crate) struct Process {
     pub(crate) is_told: bool,
     ends_code: Option<i32>,
     ends_signal: Option<i32>,
+    /// Whether its lease was over before its program was executed.
+    came_too_late: bool,
     pub(crate) hold: Hold,
 }
 
@@ -214,6 +216,7 @@ impl Cluster {
             words: VecDeque::new(),
             ends_code: None,
             ends_signal: None,
+            came_too_late: false,
             hold: Hold::default(),
         };
         self.hosts[host].processes.insert(worker.clone(), process);
@@ -223,10 +226,17 @@ impl Cluster {
     }
 
     fn worker_executes(&mut self, host: usize, worker: &WorkerId) {
-        let boot = self.hosts[host].boot;
+        let (boot, boottime) = (self.hosts[host].boot, self.boottime(host));
+        let executes_on_time = self.mutation != Mutation::ExecuteTooLate;
+        let lease = self.hosts[host].dirs.get(worker).and_then(|dir| dir.lease);
         let Some(process) = self.hosts[host].processes.get_mut(worker) else { return };
         if process.stage != Stage::Starting {
             return;
+        }
+        let is_over = lease.is_some_and(|deadlines| deadlines.first() <= boottime);
+        if is_over && executes_on_time {
+            process.came_too_late = true;
+            return self.process_ends(host, worker, None, None);
         }
         process.stage = Stage::Running;
         let (order, is_told) = (process.order.clone(), process.is_told);
@@ -357,11 +367,15 @@ impl Cluster {
         let Some(process) = self.hosts[host].processes.remove(worker) else { return };
         let at_unix_ms = i64::try_from(self.now / MS).unwrap_or(i64::MAX);
         if let Some(dir) = self.hosts[host].dirs.get_mut(worker) {
-            dir.exit = Some(Outcome {
-                exit_code: process.ends_code,
-                signal: process.ends_signal,
-                at_unix_ms,
-                ..Outcome::default()
+            dir.exit = Some(if process.came_too_late {
+                Outcome::not_launched(AgentCause::NoLaunch, "its lease was over", at_unix_ms)
+            } else {
+                Outcome {
+                    exit_code: process.ends_code,
+                    signal: process.ends_signal,
+                    at_unix_ms,
+                    ..Outcome::default()
+                }
             });
         }
         self.finish_words(host, worker, process.words);

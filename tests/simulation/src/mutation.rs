@@ -22,16 +22,24 @@ pub enum Mutation {
     ForgetWorkers,
     /// An agent reports a worker's end when it sends the kill, not when its process is gone.
     ReportEndAtKill,
-    /// A worker whose repeated order cannot be made any more is taken for one that its agent was never told of.
+    /// A worker whose order cannot be made is taken for one that its agent was never told of.
     EndWhatWasToldToStart,
+    /// An agent says nothing of a worker that it is told to end and does not hold.
+    IgnoreStopOfUnknown,
     /// An agent greets while orders of the former stream still wait.
     GreetWhileOrdersWait,
     /// A keeper does nothing at the end of a lease.
     NeverFreeze,
     /// An agent back in contact lets outdated drivers go on.
     ThawOutdated,
+    /// Leases are extended also where that is not recorded.
+    ExtendUnrecorded,
+    /// An extension of leases is counted from its hearing, however late that is.
+    ExtendFromHearing,
     /// A worker is started before its lease holds.
     StartWithoutContact,
+    /// A worker's program is executed though its lease has ended meanwhile.
+    ExecuteTooLate,
     /// A store that failed is believed to have kept the changes.
     KeepWorldAfterFailure,
     /// What a restarted coordinator owes is not performed, and agents that attach are owed nothing.
@@ -40,7 +48,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every way.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 18] = [
         Self::AnswerBeforeCommit,
         Self::PerformBeforeCommit,
         Self::ReleaseBookingAtStop,
@@ -49,10 +57,14 @@ impl Mutation {
         Self::ForgetWorkers,
         Self::ReportEndAtKill,
         Self::EndWhatWasToldToStart,
+        Self::IgnoreStopOfUnknown,
         Self::GreetWhileOrdersWait,
         Self::NeverFreeze,
         Self::ThawOutdated,
+        Self::ExtendUnrecorded,
+        Self::ExtendFromHearing,
         Self::StartWithoutContact,
+        Self::ExecuteTooLate,
         Self::KeepWorldAfterFailure,
         Self::OweNothing,
     ];
@@ -72,8 +84,11 @@ impl Mutation {
             Self::LaunchAgain => &[K::AgentCrash],
             Self::EndWhatWasToldToStart => &[K::StoreTrouble, K::SupplyTrouble],
             Self::GreetWhileOrdersWait => &[K::DiskFull, K::CutStream, K::CoordinatorCrash],
+            Self::IgnoreStopOfUnknown => &[K::SupplyTrouble],
             Self::NeverFreeze | Self::ThawOutdated => &[K::LinkDown, K::AgentPause],
-            Self::StartWithoutContact => &[K::AgentPause, K::DiskFull],
+            Self::ExtendUnrecorded => &[K::CoordinatorLeaves, K::LinkDown],
+            Self::ExtendFromHearing => &[K::CoordinatorLeaves, K::AgentPause],
+            Self::StartWithoutContact | Self::ExecuteTooLate => &[K::AgentPause, K::DiskFull],
             Self::KeepWorldAfterFailure => &[K::StoreTrouble],
             Self::OweNothing => &[K::CutStream, K::CoordinatorCrash],
         }

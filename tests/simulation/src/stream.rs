@@ -15,7 +15,7 @@ use hearth_coordinator_core::agent::{Agent, Contact, Standing};
 use hearth_coordinator_core::command::{Command, Effect, News, Report, ReportState, StartOrder};
 use hearth_coordinator_core::worker::{Exit, Role};
 use hearth_types::{AgentId, Architecture, Moment};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Length of an agent's lease (`coordinator/src/daemon/mod.rs`).
@@ -271,8 +271,8 @@ impl Cluster {
             let at = self.delay(host, self.streams[stream].down_until);
             self.queue.at(at, Event::AgentNotices(stream));
         }
-        let waiting =
-            (stream + 1..self.streams.len()).find(|later| self.streams[*later].awaits == Some(stream));
+        // It may have been dialled earlier: greetings of two streams overtake each other.
+        let waiting = (0..self.streams.len()).rev().find(|other| self.streams[*other].awaits == Some(stream));
         if let Some(waiting) = waiting {
             self.begin_if_former_is_over(waiting);
         }
@@ -321,6 +321,7 @@ impl Cluster {
             java: vec![17],
             contact: Contact::Attached,
             extension: None,
+            leftovers: BTreeSet::new(),
             standing: Standing::InService,
         }
     }
@@ -415,18 +416,18 @@ impl Cluster {
     }
 
     /// `Coordinator::leave`: what is recorded now may be told, and no welcome takes it back.
-    pub(crate) fn extend_leases(&mut self) {
-        self.running().is_closed = true;
-        let open: Vec<StreamId> = self
-            .running()
-            .latest
-            .iter()
-            .flatten()
-            .filter(|(_, is_open)| *is_open)
-            .map(|(id, _)| *id)
-            .collect();
+    pub(crate) fn extend_leases(&mut self, end: Moment) {
+        let tells_all = self.mutation == Mutation::ExtendUnrecorded;
+        let running = self.running();
+        running.is_closed = true;
+        let open = running.latest.iter().flatten().filter(|(_, is_open)| *is_open).map(|(id, _)| *id);
+        let open: Vec<StreamId> = open.collect();
         for stream in open {
-            self.send_down(stream, Down::LeaseExtension { length: EXTENSION });
+            let id = agent_id(self.streams[stream].host);
+            let is_recorded = self.running().world.agent(&id).is_some_and(|agent| agent.is_extended_to(end));
+            if is_recorded || tells_all {
+                self.send_down(stream, Down::LeaseExtension { length: EXTENSION });
+            }
         }
     }
 
@@ -454,7 +455,6 @@ impl Cluster {
                 self.send(&agent, Down::Stop { epoch, worker, launch, grace_ms });
             }
             Effect::Forget { agent, worker } => {
-                self.coordinator.told.remove(&worker);
                 self.send(&agent, Down::Forget { worker });
             }
             Effect::News { agent, driver, launch, news } => {
@@ -476,7 +476,7 @@ impl Cluster {
     }
 
     /// `Sessions::cut`.
-    fn cut(&mut self, agent: &AgentId) {
+    pub(crate) fn cut(&mut self, agent: &AgentId) {
         if let Some((stream, _)) = self.running().latest[host_of(agent)] {
             self.coordinator_closes(stream);
         }
@@ -485,20 +485,19 @@ impl Cluster {
     fn start(&mut self, order: &StartOrder, epoch: u64) {
         let worker = &order.worker;
         if self.coordinator.supply_trouble_until > self.now && self.net.percent(50) {
-            // See "Known and open" in docs/reliability.md: `never_started` believes this of repeated orders too.
-            let was_told = self.coordinator.told.contains(&worker.id);
-            let may_be_impossible = !was_told || self.mutation == Mutation::EndWhatWasToldToStart;
-            if !may_be_impossible || self.net.percent(50) {
+            if self.net.percent(50) {
                 // It attaches again and is told anew.
-                self.cut(&worker.agent);
-            } else {
-                let state =
-                    ReportState::Ended(Exit { launch_error: "no role".to_owned(), ..Exit::default() });
-                let report = Report { worker: worker.id.clone(), launch: worker.launch, state };
-                let command = Command::WorkerReported { agent: worker.agent.clone(), report };
-                self.ask(command, Asker::Nobody);
+                return self.cut(&worker.agent);
             }
-            return;
+            let (id, launch, reason) = (worker.id.clone(), worker.launch, "no role".to_owned());
+            let command = if self.mutation == Mutation::EndWhatWasToldToStart {
+                let state = ReportState::Ended(Exit { launch_error: reason, ..Exit::default() });
+                let report = Report { worker: id, launch, state };
+                Command::WorkerReported { agent: worker.agent.clone(), report }
+            } else {
+                Command::CannotStart { worker: id, launch, reason }
+            };
+            return self.ask(command, Asker::Performer(host_of(&worker.agent)));
         }
         let executor = match worker.role {
             Role::Driver => None,
@@ -514,8 +513,7 @@ impl Cluster {
             is_deferred: executor.is_some() && order.app.is_none(),
             lease: worker.lease,
         };
-        let (agent, worker) = (worker.agent.clone(), worker.id.clone());
-        self.coordinator.told.insert(worker);
+        let agent = worker.agent.clone();
         self.send(&agent, Down::Start(Box::new(order)));
     }
 }

@@ -30,7 +30,9 @@ impl Turn<'_> {
         if standing == Standing::Revoked {
             return Err(Refusal::AgentRevoked(id));
         }
-        self.put_agent(Agent { contact: Contact::Attached, standing, extension, ..agent });
+        // It says below what it still holds.
+        let leftovers = BTreeSet::new();
+        self.put_agent(Agent { contact: Contact::Attached, standing, extension, leftovers, ..agent });
         let reported: BTreeSet<(WorkerId, Launch)> =
             reports.iter().map(|report| (report.worker.clone(), report.launch)).collect();
         for report in reports {

@@ -11,6 +11,7 @@ mod outcomes;
 mod placing;
 mod runs;
 mod standing;
+mod unstartable;
 mod workers;
 
 use crate::agent::Agent;
@@ -48,6 +49,7 @@ pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision,
         Command::TermBegan => turn.term_began(),
         Command::Leaving { extension } => turn.leaving(extension),
         Command::WorkerReported { agent, report } => turn.worker_reported(&agent, report),
+        Command::CannotStart { worker, launch, reason } => turn.cannot_start(&worker, launch, reason),
         Command::DriverSaid { agent, worker, launch, word } => {
             turn.driver_said(&agent, &worker, launch, word)
         }

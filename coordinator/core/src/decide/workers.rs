@@ -7,7 +7,7 @@ use crate::job_run::{ExecutorExit, ExecutorProfile, JobRun, Outcome, RunPhase};
 use crate::schedule::{DEFAULT_PROFILE, first_executors};
 use crate::worker::{Exit, Role, StopCause, Worker, WorkerState};
 use hearth_types::{AgentId, JobRunId, Launch, WorkerId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the driver of an attempt that is given up may take to end by itself.
@@ -30,13 +30,26 @@ impl Turn<'_> {
 
     /// Its end was recorded before, or it is a leftover of a world that no longer exists.
     fn unknown_worker_reported(&mut self, agent: &AgentId, report: Report) {
-        let (agent, worker) = (agent.clone(), report.worker);
-        self.effects.push(match report.state {
-            ReportState::Ended(_) => Effect::Forget { agent, worker },
-            ReportState::Preparing { .. } | ReportState::Running => {
-                Effect::Stop { agent, worker, launch: report.launch, grace: Duration::ZERO }
+        let (id, worker) = (agent.clone(), report.worker);
+        let effect = match report.state {
+            ReportState::Ended(_) => {
+                self.edit_leftovers(agent, |leftovers| leftovers.remove(&worker));
+                Effect::Forget { agent: id, worker }
             }
-        });
+            ReportState::Preparing { .. } | ReportState::Running => {
+                self.edit_leftovers(agent, |leftovers| leftovers.insert(worker.clone()));
+                Effect::Stop { agent: id, worker, launch: report.launch, grace: Duration::ZERO }
+            }
+        };
+        self.effects.push(effect);
+    }
+
+    fn edit_leftovers(&mut self, agent: &AgentId, edit: impl FnOnce(&mut BTreeSet<WorkerId>) -> bool) {
+        if let Some(mut agent) = self.world.agent(agent).cloned()
+            && edit(&mut agent.leftovers)
+        {
+            self.put_agent(agent);
+        }
     }
 
     fn worker_prepares(&mut self, mut worker: Worker, step: &str) {
@@ -131,7 +144,7 @@ impl Turn<'_> {
     }
 
     /// Counts a failed executor; too many of them end the attempt, since each would be replaced for ever.
-    fn executor_failed(&mut self, executor: &Worker, why: &str) {
+    pub(super) fn executor_failed(&mut self, executor: &Worker, why: &str) {
         self.edit_run(&executor.run, executor.launch, |run| run.executors.failed += 1);
         let Some(run) = self.world.run(&executor.run).filter(|run| run.launch == executor.launch) else {
             return;
@@ -280,7 +293,7 @@ impl Turn<'_> {
     }
 
     /// Changes the current launch of a job run, if `edit` really changes something.
-    fn edit_run(&mut self, id: &JobRunId, launch: Launch, edit: impl FnOnce(&mut JobRun)) {
+    pub(super) fn edit_run(&mut self, id: &JobRunId, launch: Launch, edit: impl FnOnce(&mut JobRun)) {
         let Some(before) = self.world.run(id).filter(|run| run.launch == launch) else { return };
         let mut after = before.clone();
         edit(&mut after);

@@ -18,7 +18,7 @@ use hearth_types::{
     AgentId, ApplicationId, ApplicationState, Architecture, JobRunId, Launch, Moment, Now, ReleaseLabel,
     Timestamp, WorkerId, WorkerSize,
 };
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,6 +79,7 @@ pub(crate) fn agent(name: &str, vcpu: u64) -> Agent {
         contact: Contact::Attached,
         standing: Standing::InService,
         extension: None,
+        leftovers: BTreeSet::new(),
     }
 }
 
