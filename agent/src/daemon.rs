@@ -60,7 +60,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
 
     let registry = Registry::new(Arc::new(uplink.clone()));
     let credentials_port = chosen(config.ports.credentials, settings.credentials_port);
-    let credentials = CredentialServer::start(credentials_port, registry.clone()).await?;
+    // Before anything that takes time, lest workers of a former agent are refused a connection.
+    let known = CancellationToken::new();
+    let credentials =
+        CredentialServer::start(credentials_port, registry.clone(), known.clone().cancelled_owned()).await?;
     let (upstream_setter, upstream) = watch::channel(settings.upstream(&identity.services));
     let forward_port = chosen(config.ports.forward, settings.forward_port);
     let forwarder = Forwarder::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, forward_port)), upstream).await?;
@@ -92,6 +95,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         // Within the runtime: the workers' tasks begin here.
         tokio::task::spawn_blocking(move || Roster::open(host, tasks, stop)).await??
     };
+    known.cancel();
     tasks.spawn(roster.run());
     for stray in &found.strays {
         remove_stray(&host, stray).await;

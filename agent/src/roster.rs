@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::leases::Standing;
 use crate::outbox::About;
 use crate::spec::{SPEC_FILE, STATE_FILE, Spec, State, credentials_of, launch_of};
-use crate::worker::{Command, Reins, WorkerTask};
+use crate::worker::{Command, Reins, WorkerTask, own_uid};
 use hearth_agent_core::fence::{Fence, StaleSender, Start};
 use hearth_agent_core::life::{AgentCause, Life, Outcome, Report, Stop};
 use hearth_bundles::BundleId;
@@ -20,7 +20,7 @@ use hearth_types::{Epoch, JobRunId, Launch, WorkerId, WorkerKind};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -192,6 +192,11 @@ impl Roster {
     fn take_up(&mut self, dir: WorkerDir, spec: Spec, state: State) {
         if let Some(uid) = state.uid {
             self.host.uids.adopt(uid);
+        }
+        // At once, and not when its task has found it alive: it may be asking for credentials now.
+        if let Some(token) = WorkerToken::adopt(&spec.credentials_token) {
+            let owner = state.uid.unwrap_or_else(own_uid);
+            self.host.credentials.insert(spec.worker_id.clone(), token, owner, None, SystemTime::now());
         }
         self.begin(dir, spec, state, None);
     }

@@ -49,11 +49,16 @@ pub struct CredentialServer {
 }
 
 impl CredentialServer {
-    /// Serves `registry` on 127.0.0.1, on `port` or, if that is 0 or taken, on a free one.
+    /// Listens on 127.0.0.1, on `port` or, if that is 0 or taken, on a free one, and serves `registry` once `complete` is
+    /// done. Who asks before waits: a refusal would end a job, though its worker only is not known yet.
     ///
     /// The caller persists the port of [`CredentialServer::local_addr`] and passes it again after a restart: it is
     /// in the environment of running workers. When it had to change, those keep what their SDKs hold.
-    pub async fn start(port: u16, registry: Registry) -> Result<Self, ServerError> {
+    pub async fn start(
+        port: u16,
+        registry: Registry,
+        complete: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Self, ServerError> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let refused = |source| ServerError::Listen { address, source };
         let listener = listen(address).await.map_err(refused)?;
@@ -62,10 +67,14 @@ impl CredentialServer {
             .route(PATH, get(credentials))
             .with_state(Endpoint { registry, local_addr })
             .into_make_service_with_connect_info::<SocketAddr>();
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel();
         let serving = tokio::spawn(async move {
+            // A dropped sender means the same as a sent stop.
+            tokio::select! {
+                () = complete => {}
+                _ = &mut stopped => return,
+            }
             let told_to_stop = async {
-                // A dropped sender means the same as a sent stop.
                 let _ = stopped.await;
             };
             if let Err(error) = axum::serve(listener, app).with_graceful_shutdown(told_to_stop).await {
@@ -209,6 +218,7 @@ impl IntoResponse for Refusal {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
     use std::time::SystemTime;
 
     use super::*;
@@ -243,7 +253,7 @@ mod tests {
             Some(credentials("ONE", expires_at)),
             SystemTime::now(),
         );
-        let server = CredentialServer::start(0, registry).await.unwrap();
+        let server = CredentialServer::start(0, registry, ready(())).await.unwrap();
         let (status, body) = ask(&server, Some(token.expose())).await;
         assert_eq!(status, StatusCode::OK);
         assert_eq!(
@@ -260,6 +270,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_asks_before_all_workers_are_known_waits_and_is_served() {
+        let registry = Registry::new(Fetch::failing());
+        let (complete, completed) = oneshot::channel::<()>();
+        let known = async { drop(completed.await) };
+        let server = CredentialServer::start(0, registry.clone(), known).await.unwrap();
+        let token = WorkerToken::random();
+        let mut asked = std::pin::pin!(ask(&server, Some(token.expose())));
+        // Long enough for a refusal, were it not to wait.
+        tokio::time::timeout(Duration::from_millis(300), &mut asked).await.unwrap_err();
+        let fresh = Some(credentials("ONE", SystemTime::now() + HOUR));
+        registry.insert(worker("w1"), token.clone(), own_uid(), fresh, SystemTime::now());
+        complete.send(()).unwrap();
+        let (status, _) = asked.await;
+        assert_eq!(status, StatusCode::OK);
+    }
+
+    #[tokio::test]
     async fn a_right_token_under_a_wrong_uid_is_refused() {
         let registry = Registry::new(Fetch::failing());
         let token = WorkerToken::random();
@@ -271,7 +298,7 @@ mod tests {
             Some(credentials("ONE", now + HOUR)),
             now,
         );
-        let server = CredentialServer::start(0, registry).await.unwrap();
+        let server = CredentialServer::start(0, registry, ready(())).await.unwrap();
         for presented in [Some(token.expose()), Some("guess"), None] {
             let (status, body) = ask(&server, presented).await;
             assert_eq!(status, StatusCode::FORBIDDEN);
@@ -284,7 +311,7 @@ mod tests {
         let registry = Registry::new(Fetch::failing());
         let token = WorkerToken::random();
         registry.insert(worker("w1"), token.clone(), own_uid(), None, SystemTime::now());
-        let server = CredentialServer::start(0, registry).await.unwrap();
+        let server = CredentialServer::start(0, registry, ready(())).await.unwrap();
         let (status, _) = ask(&server, Some(token.expose())).await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -292,12 +319,12 @@ mod tests {
     #[tokio::test]
     async fn the_same_port_can_be_had_again_and_a_taken_one_is_replaced() {
         let registry = Registry::new(Fetch::failing());
-        let first = CredentialServer::start(0, registry.clone()).await.unwrap();
+        let first = CredentialServer::start(0, registry.clone(), ready(())).await.unwrap();
         let port = first.local_addr().port();
-        let other = CredentialServer::start(port, registry.clone()).await.unwrap();
+        let other = CredentialServer::start(port, registry.clone(), ready(())).await.unwrap();
         assert_ne!(other.local_addr().port(), port);
         first.shutdown().await;
-        let again = CredentialServer::start(port, registry).await.unwrap();
+        let again = CredentialServer::start(port, registry, ready(())).await.unwrap();
         assert_eq!(again.local_addr().port(), port);
     }
 }

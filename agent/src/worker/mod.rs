@@ -8,4 +8,4 @@ mod removal;
 mod task;
 
 pub(crate) use removal::remove_stray;
-pub(crate) use task::{Command, Reins, WorkerTask};
+pub(crate) use task::{Command, Reins, WorkerTask, own_uid};

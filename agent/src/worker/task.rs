@@ -587,6 +587,7 @@ pub(super) async fn blocking<T: Send + 'static, E: std::error::Error + Send + 's
     }
 }
 
-fn own_uid() -> u32 {
+/// The user that this process runs as.
+pub(crate) fn own_uid() -> u32 {
     std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").expect("this process exists"))
 }
