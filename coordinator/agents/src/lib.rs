@@ -11,7 +11,7 @@ mod sessions;
 mod supplies;
 
 pub use enrolment::{EnrolmentService, new_join_token};
-pub use orders::{MANAGED_BUCKET, worker_log_path};
+pub use orders::{MANAGED_BUCKET, attempt_log_path, worker_log_path};
 pub use performer::perform_effects;
 pub use service::{AgentService, Terms};
 pub use sessions::Sessions;

@@ -6,20 +6,26 @@ use hearth_coordinator_core::command::StartOrder;
 use hearth_coordinator_core::job_run::DriverApp;
 use hearth_coordinator_core::worker::{Role, Worker};
 use hearth_proto::v1;
-use hearth_types::{Epoch, WorkerKind};
+use hearth_types::{ApplicationId, Epoch, JobRunId, WorkerKind};
 
 /// The bucket of managed storage.
 pub const MANAGED_BUCKET: &str = "hearth-managed";
 
 /// A worker's log directory below any log URI (guide:4662-4712), `sparklogs` for a job's event logs.
 pub fn worker_log_path(worker: &Worker, with_attempts: bool) -> (String, String) {
-    let attempt = if with_attempts { format!("/attempts/{}", worker.launch.attempt) } else { String::new() };
-    let job = format!("applications/{}/jobs/{}{attempt}", worker.application, worker.run);
+    let attempt = with_attempts.then_some(worker.launch.attempt);
+    let job = attempt_log_path(&worker.application, &worker.run, attempt);
     let own = match &worker.role {
         Role::Driver => format!("{job}/{}", WorkerKind::SparkDriver),
         Role::Executor { executor, .. } => format!("{job}/{}/{executor}", WorkerKind::SparkExecutor),
     };
     (own, format!("{job}/sparklogs"))
+}
+
+/// The directory of an attempt's logs below any log URI; attempts have one each where a job run may have several.
+pub fn attempt_log_path(application: &ApplicationId, run: &JobRunId, attempt: Option<u32>) -> String {
+    let attempt = attempt.map(|attempt| format!("/attempts/{attempt}")).unwrap_or_default();
+    format!("applications/{application}/jobs/{run}{attempt}")
 }
 
 fn log_plan(order: &StartOrder) -> v1::LogPlan {

@@ -100,6 +100,7 @@ impl Api {
                     principal: &principal,
                     context,
                     request_id,
+                    origin: &origin(parts, connection),
                 };
                 emr::serve(call, parts, &body).await
             }
@@ -170,6 +171,13 @@ async fn read(body: Body) -> Result<Bytes, TooLarge> {
         Err(error) if error.is::<LengthLimitError>() => Err(TooLarge),
         Err(_) => Ok(Bytes::new()),
     }
+}
+
+/// Where the client reached us. What it signed is where it believes to be; a proxy that ends TLS is unknown to us.
+fn origin(parts: &Parts, connection: Connection) -> String {
+    let host = parts.headers.get(http::header::HOST).and_then(|host| host.to_str().ok());
+    let host = host.or(parts.uri.authority().map(|authority| authority.as_str())).unwrap_or_default();
+    format!("{}://{host}", if connection.is_tls { "https" } else { "http" })
 }
 
 /// A random UUID.

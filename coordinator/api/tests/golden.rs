@@ -5,21 +5,13 @@
 //! difference before keeping it.
 
 mod double;
+mod stage;
 
-use axum::body::Body;
-use double::Double;
-use hearth_api::sigv4::{Signer, sha256_hex};
-use hearth_api::{Api, Connection};
-use hearth_identity::{Identity, IdentityPolicy, MemoryDocuments};
 use hearth_types::Timestamp;
-use http_body_util::BodyExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use stage::{NOW, Sent, Stage};
 use std::path::Path;
-use std::sync::Arc;
-
-/// 2026-01-01T00:00:00Z.
-const NOW: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
 #[derive(Serialize, Deserialize)]
 struct Exchange {
@@ -79,81 +71,38 @@ fn is_zero(number: &i64) -> bool {
     *number == 0
 }
 
-struct Stage {
-    api: Api,
-    administrator: (String, String),
-    member: (String, String),
-}
-
-async fn stage() -> Stage {
-    let identity = Identity::open(Arc::new(MemoryDocuments::default()), &[7; 32], "000000000000").await;
-    let identity = Arc::new(identity.expect("opens"));
-    let administrator = identity.ensure_administrator("admin", NOW).await.expect("made");
-    identity.create_user("member", "/", Default::default(), NOW).await.expect("made");
-    let policy = IdentityPolicy::parse(
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"emr-serverless:*","Resource":"*",
-            "Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}}]}"#,
-    );
-    identity.put_user_policy("member", "team", policy.expect("valid")).await.expect("put");
-    let member = identity.create_access_key("member", NOW).await.expect("made");
-    Stage {
-        api: Api::new(identity, Arc::new(Double::new(NOW)), "us-east-1", || NOW),
-        administrator: (administrator.key.id, administrator.secret_access_key),
-        member: (member.key.id, member.secret_access_key),
-    }
-}
-
-impl Stage {
-    async fn answer(&self, asked: &Asked) -> Answered {
-        let body = match &asked.body {
-            Value::Null => String::new(),
-            Value::String(text) => text.clone(),
-            value => value.to_string(),
-        } + &" ".repeat(usize::try_from(asked.padding).expect("positive"));
-        let kind = if asked.service == "emr-serverless" {
-            "application/json"
-        } else {
-            "application/x-www-form-urlencoded"
-        };
-        let (mut parts, ()) = http::Request::builder()
-            .method(asked.method.as_str())
-            .uri(&asked.target)
-            .header("host", "hearth.example")
-            .header("content-type", kind)
-            .body(())
-            .expect("request")
-            .into_parts();
-        let (key, secret) = match asked.by {
-            By::Administrator => (self.administrator.0.as_str(), self.administrator.1.as_str()),
-            By::TeamMember => (self.member.0.as_str(), self.member.1.as_str()),
-            By::Forger => (self.administrator.0.as_str(), "another"),
-            By::Stranger | By::Nobody => ("AKIAAAAAAAAAAAAAAAAA", "another"),
-        };
-        if asked.by != By::Nobody {
-            let signer = Signer {
-                access_key_id: key,
-                secret_access_key: secret,
-                session_token: None,
-                region: "us-east-1",
-                service: &asked.service,
-            };
-            let at = Timestamp::from_millis(NOW.as_millis() + asked.clock_minutes * 60_000);
-            signer.sign(&mut parts, &sha256_hex(body.as_bytes()), at).expect("signable");
-        }
-        let request = http::Request::from_parts(parts, Body::from(body));
-        let (parts, body) = self.api.handle(request, Connection::default()).await.into_parts();
-        let header =
-            |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("ASCII").to_owned());
-        let request_id = header("x-amzn-requestid").expect("every answer has a request id");
-        let text = body.collect().await.expect("read").to_bytes();
-        let text = String::from_utf8(text.to_vec()).expect("UTF-8").replace(&request_id, "REQUEST-ID");
-        let content_type = header("content-type").expect("every answer has a type");
-        let body = match content_type.as_str() {
-            "application/json" => serde_json::from_str(&text).expect("JSON"),
-            _ => Value::String(normalised(&text)),
-        };
-        Answered { status: parts.status.as_u16(), content_type, error_type: header("x-amzn-errortype"), body }
-    }
+async fn answer(stage: &Stage, asked: &Asked) -> Answered {
+    let body = match &asked.body {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    } + &" ".repeat(usize::try_from(asked.padding).expect("positive"));
+    let content_type = if asked.service == "emr-serverless" {
+        "application/json"
+    } else {
+        "application/x-www-form-urlencoded"
+    };
+    let another = "another".to_owned();
+    let key = match asked.by {
+        By::Administrator => Some(stage.administrator.clone()),
+        By::TeamMember => Some(stage.member.clone()),
+        By::Forger => Some((stage.administrator.0.clone(), another)),
+        By::Stranger => Some(("AKIAAAAAAAAAAAAAAAAA".to_owned(), another)),
+        By::Nobody => None,
+    };
+    let at = Timestamp::from_millis(NOW.as_millis() + asked.clock_minutes * 60_000);
+    let sent =
+        Sent { service: &asked.service, method: &asked.method, target: &asked.target, content_type, body };
+    let (parts, text) = stage.answer(sent, key.as_ref().map(|key| (key, at))).await;
+    let header = |name: &str| parts.headers.get(name).map(|value| value.to_str().expect("ASCII").to_owned());
+    let request_id = header("x-amzn-requestid").expect("every answer has a request id");
+    let text = text.replace(&request_id, "REQUEST-ID");
+    let content_type = header("content-type").expect("every answer has a type");
+    let body = match content_type.as_str() {
+        "application/json" => serde_json::from_str(&text).expect("JSON"),
+        _ => Value::String(normalised(&text)),
+    };
+    Answered { status: parts.status.as_u16(), content_type, error_type: header("x-amzn-errortype"), body }
 }
 
 /// Replaces random ids and secrets by their kind.
@@ -174,9 +123,9 @@ async fn play(file: &str) {
     let text = std::fs::read_to_string(&path).expect("readable");
     let mut story: Vec<Exchange> = serde_json::from_str(&text).expect("a list of exchanges");
     let is_recording = std::env::var_os("HEARTH_GOLDEN").is_some_and(|value| value == "record");
-    let stage = stage().await;
+    let stage = Stage::new().await;
     for exchange in &mut story {
-        let answered = stage.answer(&exchange.request).await;
+        let answered = answer(&stage, &exchange.request).await;
         if is_recording {
             exchange.response = Some(answered);
         } else {
@@ -199,11 +148,18 @@ macro_rules! golden {
     )+};
 }
 
-golden!(applications, job_runs, refusals, authorisation, roles_and_sessions);
+golden!(applications, job_runs, dashboards_and_sessions, refusals, authorisation, roles_and_sessions);
 
 #[test]
 fn every_golden_file_is_played() {
-    let played = ["applications", "authorisation", "job_runs", "refusals", "roles_and_sessions"];
+    let played = [
+        "applications",
+        "authorisation",
+        "dashboards_and_sessions",
+        "job_runs",
+        "refusals",
+        "roles_and_sessions",
+    ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let mut found: Vec<String> = std::fs::read_dir(directory)
         .expect("readable")

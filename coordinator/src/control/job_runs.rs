@@ -127,6 +127,7 @@ impl Control {
             billed_resource_utilization: None,
             mode: Some(request.mode.unwrap_or_default()),
             retry_policy: request.retry_policy,
+            flex_execution: request.flex_execution,
             attempt: None,
             attempt_created_at: None,
             attempt_updated_at: None,
@@ -145,12 +146,7 @@ impl Control {
         let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
         let record =
             found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
-        let latest = record.run.launch.attempt;
-        let attempt = attempt.unwrap_or(latest);
-        if attempt == 0 || attempt > latest {
-            let message = format!("Attempt {attempt} of job run {id} does not exist.");
-            return Err(ControlError::NotFound { message });
-        }
+        let attempt = existing_attempt(id, attempt, record.run.launch.attempt)?;
         let mut run = self.view(record, attempt)?;
         let resource = TaggedResource::JobRun(application.clone(), id.clone());
         self.lay_over_tags(resource, &mut run.tags).await?;
@@ -237,6 +233,21 @@ impl Control {
     }
 }
 
+/// The attempt named, or the latest.
+pub(super) fn existing_attempt(
+    id: &JobRunId,
+    attempt: Option<u32>,
+    latest: u32,
+) -> Result<u32, ControlError> {
+    match attempt {
+        None => Ok(latest),
+        Some(attempt) if (1..=latest).contains(&attempt) => Ok(attempt),
+        Some(attempt) => Err(ControlError::NotFound {
+            message: format!("Attempt {attempt} of job run {id} does not exist."),
+        }),
+    }
+}
+
 /// Characters that `stateDetails` may have (service model: `String256`).
 const DETAILS: usize = 256;
 
@@ -300,6 +311,7 @@ fn summary(run: wire::JobRun) -> wire::JobRunSummary {
         attempt: run.attempt,
         attempt_created_at: run.attempt_created_at,
         attempt_updated_at: run.attempt_updated_at,
+        flex_execution: run.flex_execution,
     }
 }
 
@@ -320,6 +332,7 @@ fn attempt_summary(run: wire::JobRun) -> wire::JobRunAttemptSummary {
         release_label: run.release_label,
         engine_type: Some("SPARK".to_owned()),
         attempt: run.attempt,
+        flex_execution: run.flex_execution,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The control plane: the API's requests become commands for the engine, and stored records become the API's documents.
 
 mod applications;
+mod dashboards;
 mod job_runs;
 mod launching;
 mod paging;
@@ -9,6 +10,7 @@ mod settings;
 mod tags;
 
 pub use applications::Updates;
+pub use dashboards::{LINKS, Links};
 
 use async_trait::async_trait;
 use hearth_api::emr::control_plane::{
@@ -17,6 +19,7 @@ use hearth_api::emr::control_plane::{
 use hearth_api::emr::wire;
 use hearth_engine::Engine;
 use hearth_identity::Identity;
+use hearth_objects::ObjectStore;
 use hearth_releases::Catalog;
 use hearth_store::Store;
 use hearth_types::{ApplicationId, JobRunId};
@@ -52,6 +55,10 @@ pub struct Control {
     pub identity: Arc<Identity>,
     /// Knows the releases.
     pub catalog: Arc<Catalog>,
+    /// Keeps event logs.
+    pub objects: ObjectStore,
+    /// Links to event logs that were given out.
+    pub links: Links,
     /// Where we are.
     pub site: Site,
     /// Which updates of applications are carried out.
@@ -145,6 +152,15 @@ impl ControlPlane for Control {
         page: Page,
     ) -> Result<Listing<wire::JobRunAttemptSummary>, ControlError> {
         self.list_attempts(application, job_run, page).await
+    }
+
+    async fn dashboard_of_job_run(
+        &self,
+        application: &ApplicationId,
+        job_run: &JobRunId,
+        attempt: Option<u32>,
+    ) -> Result<String, ControlError> {
+        self.link_to_event_log(application, job_run, attempt).await
     }
 
     async fn cancel_job_run(

@@ -1,4 +1,5 @@
-//! The one endpoint: health and metrics for anybody on the host, everything else by the service a signature names.
+//! The one endpoint: health and metrics for anybody on the host, event logs for who holds a link, everything else by the
+//! service a signature names.
 
 use super::Parts;
 use super::agents_page::AgentsPage;
@@ -6,12 +7,13 @@ use super::gatekeeper::IdentityGate;
 use super::listener::Caller;
 use super::progress::ProgressPage;
 use crate::config::CoordinatorConfig;
-use crate::control::Control;
+use crate::control::{Control, LINKS};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
@@ -30,6 +32,7 @@ pub(super) struct Front {
     objects: Gateway,
     progress: Arc<ProgressPage>,
     agents: Arc<AgentsPage>,
+    control: Arc<Control>,
     metrics: Arc<CoordinatorMetrics>,
 }
 
@@ -38,7 +41,7 @@ impl Front {
         let sig_v2 = if config.query_sigv2 { QuerySigV2::Accepted } else { QuerySigV2::Refused };
         let gate = Arc::new(IdentityGate(parts.identity.clone()));
         Self {
-            api: Arc::new(Api::new(parts.identity.clone(), control, config.region.clone(), now)),
+            api: Arc::new(Api::new(parts.identity.clone(), control.clone(), config.region.clone(), now)),
             objects: gateway(parts.objects.clone(), gate, &config.region, sig_v2),
             progress: Arc::new(ProgressPage {
                 identity: parts.identity.clone(),
@@ -53,6 +56,7 @@ impl Front {
                 region: config.region.clone(),
                 account_id: config.account_id.clone(),
             }),
+            control,
             metrics: Arc::new(CoordinatorMetrics::new(parts.engine.clone())),
         }
     }
@@ -70,6 +74,7 @@ where
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
         .route("/hearth/v1/agents", any(agents))
         .route("/hearth/v1/agents/{*rest}", any(agents))
+        .route(&format!("{LINKS}{{link}}"), get(dashboard))
         .fallback(answer)
         .with_state(front);
     let service = router.into_make_service_with_connect_info::<Caller>();
@@ -89,6 +94,22 @@ async fn progress(State(front): State<Front>, request: Request) -> Response {
 
 async fn agents(State(front): State<Front>, request: Request) -> Response {
     front.agents.answer(request).await
+}
+
+/// The event log that a link leads to, as a file.
+async fn dashboard(State(front): State<Front>, Path(link): Path<String>) -> Response {
+    let Some((name, log)) = front.control.open_event_log(&link).await else {
+        let gone = "This link was used or is over. Ask GetDashboardForJobRun for another.\n";
+        return (StatusCode::NOT_FOUND, gone).into_response();
+    };
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || ['.', '-', '_'].contains(c)).collect();
+    let headers = [
+        (CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (CACHE_CONTROL, "no-store".to_owned()),
+    ];
+    (headers, Body::from_stream(log)).into_response()
 }
 
 async fn answer(

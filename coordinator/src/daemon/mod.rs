@@ -18,7 +18,7 @@ mod supplies;
 pub(crate) use kept::{private_dir, write_private};
 
 use crate::config::{CoordinatorConfig, EndpointTls};
-use crate::control::{Control, Site, Updates};
+use crate::control::{Control, Links, Site, Updates};
 use anyhow::Context;
 use certificates::Certificates;
 use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
@@ -195,6 +195,8 @@ impl Coordinator {
             store: parts.store.clone(),
             identity: parts.identity.clone(),
             catalog: parts.catalog.clone(),
+            objects: parts.objects.clone(),
+            links: Links::default(),
             site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
             updates: if config.strict_updates { Updates::Strict } else { Updates::WhileStarted },
         });

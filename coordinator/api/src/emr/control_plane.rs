@@ -132,7 +132,7 @@ pub trait ControlPlane: Send + Sync + 'static {
         page: Page,
     ) -> Result<Listing<ApplicationSummary>, ControlError>;
 
-    /// Changes an application that is created or stopped.
+    /// Changes an application's settings; members that the request does not name stay as they are.
     async fn update_application(
         &self,
         caller: &Caller,
@@ -190,6 +190,15 @@ pub trait ControlPlane: Send + Sync + 'static {
         job_run: &JobRunId,
         page: Page,
     ) -> Result<Listing<JobRunAttemptSummary>, ControlError>;
+
+    /// Makes a link to what shows how an attempt of a job run went (counted from 1; the latest if absent): path and query
+    /// below the endpoint, good without a signature, once and for an hour.
+    async fn dashboard_of_job_run(
+        &self,
+        application: &ApplicationId,
+        job_run: &JobRunId,
+        attempt: Option<u32>,
+    ) -> Result<String, ControlError>;
 
     /// Cancels a job run; a driver gets so many seconds to end by itself.
     async fn cancel_job_run(

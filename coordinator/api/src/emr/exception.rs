@@ -39,9 +39,9 @@ impl Exception {
         Self { status: StatusCode::NOT_FOUND, code: "UnknownOperationException", message }
     }
 
-    pub(super) fn not_served(operation: &str) -> Self {
-        let message = format!("{operation} is not served by this version of hearth.");
-        Self { status: StatusCode::NOT_IMPLEMENTED, code: "UnknownOperationException", message }
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        let code = "ResourceNotFoundException";
+        Self { status: StatusCode::NOT_FOUND, code, message: message.into() }
     }
 
     pub(super) fn too_large() -> Self {

@@ -9,6 +9,7 @@ mod model;
 mod operation;
 mod page_token;
 mod service;
+mod sessions;
 mod shape;
 pub mod wire;
 

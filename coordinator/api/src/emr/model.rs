@@ -1,4 +1,4 @@
-//! The service model's constraints on every member of every request we serve, as one table.
+//! The service model's constraints on every member of every request, as one table.
 //!
 //! Transcribed from the model of 2021-07-13. Three patterns differ: those of `Arn` and `PolicyDocument` lost their control
 //! characters in the published model, and that of `UriString` matches everything.
@@ -30,7 +30,7 @@ static ENCRYPTION_KEY_ARN: Shape = Shape::Text(
     Text::new(20, 2048).matching(r"arn:(aws[a-zA-Z0-9-]*):kms:[a-zA-Z0-9\-]*:([0-9]{12}):key\/[a-zA-Z0-9-]+"),
 );
 static ENGINE_TYPE: Shape = Shape::Text(Text::new(1, 64));
-static ENTRY_POINT_ARGUMENT: Shape = Shape::Text(Text::new(1, usize::MAX).matching(r".*\S.*").sensitive());
+static ENTRY_POINT_ARGUMENT: Shape = Shape::Text(Text::new(0, usize::MAX).sensitive());
 static ENTRY_POINT_PATH: Shape = Shape::Text(Text::new(1, 4096).matching(r".*\S.*").sensitive());
 static HIVE_CLI_PARAMETERS: Shape = Shape::Text(Text::new(1, 102400).matching(r".*\S.*").sensitive());
 static IAM_ROLE_ARN: Shape = Shape::Text(Text::new(20, 2048).matching(
@@ -64,8 +64,13 @@ static POLICY_DOCUMENT: Shape =
 static PROMETHEUS_URL_STRING: Shape = Shape::Text(Text::new(1, 10280).matching(r"https://aps-workspaces.([a-z]{2}-[a-z-]{1,20}-[1-9]).amazonaws(.[0-9A-Za-z]{2,4})+/workspaces/[-_.0-9A-Za-z]{1,100}/api/v1/remote_write"));
 static QUERY: Shape = Shape::Text(Text::new(1, 10280).matching(r".*\S.*").sensitive());
 static RELEASE_LABEL: Shape = Shape::Text(Text::new(1, 64).matching(r"[A-Za-z0-9._/-]+"));
-static RESOURCE_ARN: Shape = Shape::Text(Text::new(60, 1024).matching(r"arn:(aws[a-zA-Z0-9-]*):emr-serverless:.+:(\d{12}):\/applications\/[0-9a-zA-Z]+(\/jobruns\/[0-9a-zA-Z]+)?"));
+static RESOURCE_ARN: Shape = Shape::Text(Text::new(60, 1024).matching(r"arn:(aws[a-zA-Z0-9-]*):emr-serverless:.+:(\d{12}):\/applications\/[0-9a-zA-Z]+(\/jobruns\/[0-9a-zA-Z]+|\/sessions\/[0-9a-zA-Z]+)?"));
+static RESOURCE_ID: Shape = Shape::Text(Text::new(1, 64).matching(r"[0-9a-z]+"));
+static RESOURCE_TYPE: Shape = Shape::Enum(&["SESSION"]);
 static SECURITY_GROUP_STRING: Shape = Shape::Text(Text::new(1, 32).matching(r"[-0-9a-zA-Z]+.*"));
+static SESSION_ID: Shape = Shape::Text(Text::new(1, 64).matching(r"[0-9a-z]+"));
+static SESSION_STATE: Shape =
+    Shape::Enum(&["SUBMITTED", "STARTING", "STARTED", "IDLE", "BUSY", "FAILED", "TERMINATING", "TERMINATED"]);
 static SPARK_SUBMIT_PARAMETERS: Shape = Shape::Text(Text::new(1, 102400).matching(r".*\S.*").sensitive());
 static STRING1024: Shape = Shape::Text(Text::new(1, 1024).matching(r".*\S.*"));
 static STRING256: Shape = Shape::Text(Text::new(1, 256).matching(r".*\S.*"));
@@ -86,6 +91,7 @@ static INTEGER: Shape = Shape::Integer(i32::MIN as i64, i32::MAX as i64);
 static LIST_APPLICATIONS_REQUEST_MAX_RESULTS_INTEGER: Shape = Shape::Integer(1, 50);
 static LIST_JOB_RUN_ATTEMPTS_REQUEST_MAX_RESULTS_INTEGER: Shape = Shape::Integer(1, 50);
 static LIST_JOB_RUNS_REQUEST_MAX_RESULTS_INTEGER: Shape = Shape::Integer(1, 50);
+static LIST_SESSIONS_REQUEST_MAX_RESULTS_INTEGER: Shape = Shape::Integer(1, 50);
 static RETRY_POLICY_MAX_FAILED_ATTEMPTS_PER_HOUR_INTEGER: Shape = Shape::Integer(1, i32::MAX as i64);
 static SHUTDOWN_GRACE_PERIOD_IN_SECONDS: Shape = Shape::Integer(i32::MIN as i64, i32::MAX as i64);
 static WORKER_COUNTS: Shape = Shape::Integer(1, 1000000);
@@ -104,6 +110,7 @@ static POLICY_ARN_LIST: Shape = Shape::List(&ARN, 0, 10);
 static SECURITY_GROUP_IDS: Shape = Shape::List(&SECURITY_GROUP_STRING, 0, 5);
 static SENSITIVE_PROPERTIES_MAP: Shape =
     Shape::Map(&CONFIGURATION_PROPERTY_KEY, &CONFIGURATION_PROPERTY_VALUE, 0, 100);
+static SESSION_STATE_SET: Shape = Shape::List(&SESSION_STATE, 1, 8);
 static SUBNET_IDS: Shape = Shape::List(&SUBNET_STRING, 0, 16);
 static TAG_KEY_LIST: Shape = Shape::List(&TAG_KEY, 1, 200);
 static TAG_MAP: Shape = Shape::Map(&TAG_KEY, &TAG_VALUE, 0, 200);
@@ -144,6 +151,8 @@ static DISK_ENCRYPTION_CONFIGURATION: Shape = Shape::Structure(&[
     optional("encryptionKeyArn", &ENCRYPTION_KEY_ARN),
 ]);
 
+static FLEX_EXECUTION: Shape = Shape::Structure(&[optional("enabled", &BOOLEAN)]);
+
 static HIVE: Shape = Shape::Structure(&[
     required("query", &QUERY),
     optional("initQueryFile", &INIT_SCRIPT_PATH),
@@ -155,7 +164,10 @@ static IDENTITY_CENTER_CONFIGURATION_INPUT: Shape = Shape::Structure(&[
     optional("userBackgroundSessionsEnabled", &BOOLEAN),
 ]);
 
-static IMAGE_CONFIGURATION_INPUT: Shape = Shape::Structure(&[optional("imageUri", &IMAGE_URI)]);
+static IMAGE_CONFIGURATION_INPUT: Shape = Shape::Structure(&[
+    optional("imageUri", &IMAGE_URI),
+    optional("applicationLevelDigestResolution", &BOOLEAN),
+]);
 
 static INITIAL_CAPACITY_CONFIG: Shape = Shape::Structure(&[
     required("workerCount", &WORKER_COUNTS),
@@ -210,6 +222,9 @@ static S3_MONITORING_CONFIGURATION: Shape =
 static SCHEDULER_CONFIGURATION: Shape =
     Shape::Structure(&[optional("queueTimeoutMinutes", &INTEGER), optional("maxConcurrentRuns", &INTEGER)]);
 
+static SESSION_CONFIGURATION_OVERRIDES: Shape =
+    Shape::Structure(&[optional("runtimeConfiguration", &CONFIGURATION_LIST)]);
+
 static SPARK_SUBMIT: Shape = Shape::Structure(&[
     required("entryPoint", &ENTRY_POINT_PATH),
     optional("entryPointArguments", &ENTRY_POINT_ARGUMENTS),
@@ -263,11 +278,31 @@ pub(super) static DELETE_APPLICATION_REQUEST: Shape =
 pub(super) static GET_APPLICATION_REQUEST: Shape =
     Shape::Structure(&[required("applicationId", &APPLICATION_ID)]);
 
+pub(super) static GET_DASHBOARD_FOR_JOB_RUN_REQUEST: Shape = Shape::Structure(&[
+    required("applicationId", &APPLICATION_ID),
+    required("jobRunId", &JOB_RUN_ID),
+    optional("attempt", &ATTEMPT_NUMBER),
+    optional("accessSystemProfileLogs", &BOOLEAN),
+]);
+
 pub(super) static GET_JOB_RUN_REQUEST: Shape = Shape::Structure(&[
     required("applicationId", &APPLICATION_ID),
     required("jobRunId", &JOB_RUN_ID),
     optional("attempt", &ATTEMPT_NUMBER),
 ]);
+
+pub(super) static GET_RESOURCE_DASHBOARD_REQUEST: Shape = Shape::Structure(&[
+    required("applicationId", &APPLICATION_ID),
+    required("resourceId", &RESOURCE_ID),
+    required("resourceType", &RESOURCE_TYPE),
+    optional("accessSystemProfileLogs", &BOOLEAN),
+]);
+
+pub(super) static GET_SESSION_REQUEST: Shape =
+    Shape::Structure(&[required("applicationId", &APPLICATION_ID), required("sessionId", &SESSION_ID)]);
+
+pub(super) static GET_SESSION_ENDPOINT_REQUEST: Shape =
+    Shape::Structure(&[required("applicationId", &APPLICATION_ID), required("sessionId", &SESSION_ID)]);
 
 pub(super) static LIST_APPLICATIONS_REQUEST: Shape = Shape::Structure(&[
     optional("nextToken", &NEXT_TOKEN),
@@ -292,6 +327,15 @@ pub(super) static LIST_JOB_RUNS_REQUEST: Shape = Shape::Structure(&[
     optional("mode", &JOB_RUN_MODE),
 ]);
 
+pub(super) static LIST_SESSIONS_REQUEST: Shape = Shape::Structure(&[
+    required("applicationId", &APPLICATION_ID),
+    optional("nextToken", &NEXT_TOKEN),
+    optional("maxResults", &LIST_SESSIONS_REQUEST_MAX_RESULTS_INTEGER),
+    optional("states", &SESSION_STATE_SET),
+    optional("createdAtAfter", &DATE),
+    optional("createdAtBefore", &DATE),
+]);
+
 pub(super) static LIST_TAGS_FOR_RESOURCE_REQUEST: Shape =
     Shape::Structure(&[required("resourceArn", &RESOURCE_ARN)]);
 
@@ -310,6 +354,17 @@ pub(super) static START_JOB_RUN_REQUEST: Shape = Shape::Structure(&[
     optional("name", &STRING256),
     optional("mode", &JOB_RUN_MODE),
     optional("retryPolicy", &RETRY_POLICY),
+    optional("flexExecution", &FLEX_EXECUTION),
+]);
+
+pub(super) static START_SESSION_REQUEST: Shape = Shape::Structure(&[
+    required("applicationId", &APPLICATION_ID),
+    required("clientToken", &CLIENT_TOKEN),
+    required("executionRoleArn", &IAM_ROLE_ARN),
+    optional("configurationOverrides", &SESSION_CONFIGURATION_OVERRIDES),
+    optional("tags", &TAG_MAP),
+    optional("idleTimeoutMinutes", &DURATION),
+    optional("name", &STRING256),
 ]);
 
 pub(super) static STOP_APPLICATION_REQUEST: Shape =
@@ -317,6 +372,9 @@ pub(super) static STOP_APPLICATION_REQUEST: Shape =
 
 pub(super) static TAG_RESOURCE_REQUEST: Shape =
     Shape::Structure(&[required("resourceArn", &RESOURCE_ARN), required("tags", &TAG_MAP)]);
+
+pub(super) static TERMINATE_SESSION_REQUEST: Shape =
+    Shape::Structure(&[required("applicationId", &APPLICATION_ID), required("sessionId", &SESSION_ID)]);
 
 pub(super) static UNTAG_RESOURCE_REQUEST: Shape =
     Shape::Structure(&[required("resourceArn", &RESOURCE_ARN), required("tagKeys", &TAG_KEY_LIST)]);

@@ -11,7 +11,7 @@ use time::format_description::well_known::{Iso8601, Rfc3339};
 
 macro_rules! operations {
     ($($(#[$doc:meta])* $name:ident: $shape:ident,)+) => {
-        /// An operation of the service that we serve.
+        /// An operation of the service.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub(super) enum Operation { $($(#[$doc])* $name,)+ }
 
@@ -45,21 +45,17 @@ operations! {
     TagResource: TAG_RESOURCE_REQUEST,
     UntagResource: UNTAG_RESOURCE_REQUEST,
     ListTagsForResource: LIST_TAGS_FOR_RESOURCE_REQUEST,
+    GetDashboardForJobRun: GET_DASHBOARD_FOR_JOB_RUN_REQUEST,
+    GetResourceDashboard: GET_RESOURCE_DASHBOARD_REQUEST,
+    StartSession: START_SESSION_REQUEST,
+    GetSession: GET_SESSION_REQUEST,
+    ListSessions: LIST_SESSIONS_REQUEST,
+    TerminateSession: TERMINATE_SESSION_REQUEST,
+    GetSessionEndpoint: GET_SESSION_ENDPOINT_REQUEST,
 }
 
-/// What a method and a path mean.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) enum Matched {
-    /// An operation, with the members that its path holds.
-    Served(Operation, Vec<(&'static str, String)>),
-    /// An operation of the model that we do not serve yet.
-    NotServed(&'static str),
-    /// No operation of the model.
-    Unknown,
-}
-
-/// Finds the operation.
-pub(super) fn find(method: &Method, path: &str) -> Matched {
+/// Finds the operation, with the members that the path holds.
+pub(super) fn find(method: &Method, path: &str) -> Option<(Operation, Vec<(&'static str, String)>)> {
     use Operation as O;
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let trimmed = path.trim_matches('/');
@@ -67,42 +63,44 @@ pub(super) fn find(method: &Method, path: &str) -> Matched {
         // Clients encode the ARN's slashes; some proxies decode them.
         let label = vec![("resourceArn", decode(arn))];
         return match *method {
-            Method::GET => Matched::Served(O::ListTagsForResource, label),
-            Method::POST => Matched::Served(O::TagResource, label),
-            Method::DELETE => Matched::Served(O::UntagResource, label),
-            _ => Matched::Unknown,
+            Method::GET => Some((O::ListTagsForResource, label)),
+            Method::POST => Some((O::TagResource, label)),
+            Method::DELETE => Some((O::UntagResource, label)),
+            _ => None,
         };
     }
     let segments: Vec<&str> = trimmed.split('/').collect();
     let application = |id: &str| vec![("applicationId", decode(id))];
+    let session =
+        |id: &str, session: &str| vec![("applicationId", decode(id)), ("sessionId", decode(session))];
     let job_run = |id: &str, run: &str| vec![("applicationId", decode(id)), ("jobRunId", decode(run))];
     match (method.as_str(), segments.as_slice()) {
-        ("POST", ["applications"]) => Matched::Served(O::CreateApplication, Vec::new()),
-        ("GET", ["applications"]) => Matched::Served(O::ListApplications, Vec::new()),
-        ("GET", ["applications", id]) => Matched::Served(O::GetApplication, application(id)),
-        ("PATCH", ["applications", id]) => Matched::Served(O::UpdateApplication, application(id)),
-        ("DELETE", ["applications", id]) => Matched::Served(O::DeleteApplication, application(id)),
-        ("POST", ["applications", id, "start"]) => Matched::Served(O::StartApplication, application(id)),
-        ("POST", ["applications", id, "stop"]) => Matched::Served(O::StopApplication, application(id)),
-        ("POST", ["applications", id, "jobruns"]) => Matched::Served(O::StartJobRun, application(id)),
-        ("GET", ["applications", id, "jobruns"]) => Matched::Served(O::ListJobRuns, application(id)),
-        ("GET", ["applications", id, "jobruns", run]) => Matched::Served(O::GetJobRun, job_run(id, run)),
-        ("DELETE", ["applications", id, "jobruns", run]) => {
-            Matched::Served(O::CancelJobRun, job_run(id, run))
-        }
+        ("POST", ["applications"]) => Some((O::CreateApplication, Vec::new())),
+        ("GET", ["applications"]) => Some((O::ListApplications, Vec::new())),
+        ("GET", ["applications", id]) => Some((O::GetApplication, application(id))),
+        ("PATCH", ["applications", id]) => Some((O::UpdateApplication, application(id))),
+        ("DELETE", ["applications", id]) => Some((O::DeleteApplication, application(id))),
+        ("POST", ["applications", id, "start"]) => Some((O::StartApplication, application(id))),
+        ("POST", ["applications", id, "stop"]) => Some((O::StopApplication, application(id))),
+        ("POST", ["applications", id, "jobruns"]) => Some((O::StartJobRun, application(id))),
+        ("GET", ["applications", id, "jobruns"]) => Some((O::ListJobRuns, application(id))),
+        ("GET", ["applications", id, "jobruns", run]) => Some((O::GetJobRun, job_run(id, run))),
+        ("DELETE", ["applications", id, "jobruns", run]) => Some((O::CancelJobRun, job_run(id, run))),
         ("GET", ["applications", id, "jobruns", run, "attempts"]) => {
-            Matched::Served(O::ListJobRunAttempts, job_run(id, run))
+            Some((O::ListJobRunAttempts, job_run(id, run)))
         }
-        ("GET", ["applications", _, "jobruns", _, "dashboard"]) => {
-            Matched::NotServed("GetDashboardForJobRun")
+        ("GET", ["applications", id, "jobruns", run, "dashboard"]) => {
+            Some((O::GetDashboardForJobRun, job_run(id, run)))
         }
-        ("GET", ["applications", _, "dashboard"]) => Matched::NotServed("GetResourceDashboard"),
-        ("POST", ["applications", _, "sessions"]) => Matched::NotServed("StartSession"),
-        ("GET", ["applications", _, "sessions"]) => Matched::NotServed("ListSessions"),
-        ("GET", ["applications", _, "sessions", _]) => Matched::NotServed("GetSession"),
-        ("DELETE", ["applications", _, "sessions", _]) => Matched::NotServed("TerminateSession"),
-        ("GET", ["applications", _, "sessions", _, "endpoint"]) => Matched::NotServed("GetSessionEndpoint"),
-        _ => Matched::Unknown,
+        ("GET", ["applications", id, "dashboard"]) => Some((O::GetResourceDashboard, application(id))),
+        ("POST", ["applications", id, "sessions"]) => Some((O::StartSession, application(id))),
+        ("GET", ["applications", id, "sessions"]) => Some((O::ListSessions, application(id))),
+        ("GET", ["applications", id, "sessions", of]) => Some((O::GetSession, session(id, of))),
+        ("DELETE", ["applications", id, "sessions", of]) => Some((O::TerminateSession, session(id, of))),
+        ("GET", ["applications", id, "sessions", of, "endpoint"]) => {
+            Some((O::GetSessionEndpoint, session(id, of)))
+        }
+        _ => None,
     }
 }
 
@@ -144,6 +142,7 @@ enum InQuery {
     Text,
     Texts,
     Integer,
+    Boolean,
     Timestamp,
 }
 
@@ -161,7 +160,22 @@ fn query_members(operation: Operation) -> &'static [(&'static str, InQuery)] {
             ("createdAtBefore", InQuery::Timestamp),
             ("mode", InQuery::Text),
         ],
+        O::ListSessions => &[
+            PAGE[0],
+            PAGE[1],
+            ("states", InQuery::Texts),
+            ("createdAtAfter", InQuery::Timestamp),
+            ("createdAtBefore", InQuery::Timestamp),
+        ],
         O::ListJobRunAttempts => &PAGE,
+        O::GetDashboardForJobRun => {
+            &[("attempt", InQuery::Integer), ("accessSystemProfileLogs", InQuery::Boolean)]
+        }
+        O::GetResourceDashboard => &[
+            ("resourceId", InQuery::Text),
+            ("resourceType", InQuery::Text),
+            ("accessSystemProfileLogs", InQuery::Boolean),
+        ],
         O::GetJobRun => &[("attempt", InQuery::Integer)],
         O::CancelJobRun => &[("shutdownGracePeriodInSeconds", InQuery::Integer)],
         O::UntagResource => &[("tagKeys", InQuery::Texts)],
@@ -173,7 +187,11 @@ fn query_members(operation: Operation) -> &'static [(&'static str, InQuery)] {
         | O::StopApplication
         | O::StartJobRun
         | O::TagResource
-        | O::ListTagsForResource => &[],
+        | O::ListTagsForResource
+        | O::StartSession
+        | O::GetSession
+        | O::TerminateSession
+        | O::GetSessionEndpoint => &[],
     }
 }
 
@@ -189,6 +207,9 @@ impl InQuery {
             Self::Text | Self::Texts => Ok(Some(Value::String(text))),
             Self::Integer => {
                 text.parse::<i64>().map(|n| Some(n.into())).map_err(|_| unreadable("an Integer"))
+            }
+            Self::Boolean => {
+                text.parse::<bool>().map(|is| Some(is.into())).map_err(|_| unreadable("a Boolean"))
             }
             Self::Timestamp => {
                 seconds(&text).map(|at| Some(at.into())).ok_or_else(|| unreadable("a Timestamp"))
@@ -252,9 +273,8 @@ mod tests {
     #[test]
     fn paths_name_operations() {
         let name = |method: Method, path: &str| match find(&method, path) {
-            Matched::Served(operation, labels) => format!("{}{labels:?}", operation.name()),
-            Matched::NotServed(name) => format!("not served: {name}"),
-            Matched::Unknown => "unknown".to_owned(),
+            Some((operation, labels)) => format!("{}{labels:?}", operation.name()),
+            None => "unknown".to_owned(),
         };
         for (method, path, expected) in [
             (Method::GET, "/applications/", "ListApplications[]"),
@@ -264,7 +284,7 @@ mod tests {
                 r#"CancelJobRun[("applicationId", "a"), ("jobRunId", "b")]"#,
             ),
             (Method::GET, "/tags/arn%3Ax%2Fa", r#"ListTagsForResource[("resourceArn", "arn:x/a")]"#),
-            (Method::GET, "/applications/a/sessions", "not served: ListSessions"),
+            (Method::GET, "/applications/a/sessions", r#"ListSessions[("applicationId", "a")]"#),
             (Method::PUT, "/applications", "unknown"),
             (Method::GET, "/", "unknown"),
         ] {

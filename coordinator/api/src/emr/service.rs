@@ -5,7 +5,7 @@ use super::control_plane::{
 };
 use super::exception::Exception;
 use super::json;
-use super::operation::{Matched, Operation, find, gather};
+use super::operation::{Operation, find, gather};
 use super::page_token;
 use super::shape::faults;
 use super::wire::{
@@ -34,6 +34,8 @@ pub(crate) struct Call<'a> {
     /// What is known about the request whatever it asks: time, source address, transport.
     pub(crate) context: Context,
     pub(crate) request_id: &'a str,
+    /// Scheme and host that the client reached us at.
+    pub(crate) origin: &'a str,
 }
 
 /// Answers an authenticated request.
@@ -111,11 +113,8 @@ struct TagInput {
 
 impl Call<'_> {
     async fn answer(&self, parts: &Parts, body: &[u8]) -> Result<Value, Exception> {
-        let (operation, labels) = match find(&parts.method, parts.uri.path()) {
-            Matched::Served(operation, labels) => (operation, labels),
-            Matched::NotServed(name) => return Err(Exception::not_served(name)),
-            Matched::Unknown => return Err(Exception::unknown_operation()),
-        };
+        let (operation, labels) =
+            find(&parts.method, parts.uri.path()).ok_or_else(Exception::unknown_operation)?;
         let input = gather(operation, labels, parts, body)
             .map_err(|unreadable| Exception::serialization(unreadable.to_string()))?;
         let faults = faults(operation.input(), &input);
@@ -181,7 +180,7 @@ impl Call<'_> {
                 };
                 listed("jobRuns", &listing, self.control.list_job_runs(&id, filter, page).await?)
             }
-            O::GetJobRun | O::CancelJobRun | O::ListJobRunAttempts => {
+            O::GetJobRun | O::CancelJobRun | O::ListJobRunAttempts | O::GetDashboardForJobRun => {
                 let of: JobRunInput = typed(input.clone())?;
                 let (application, run) = (of.application_id, of.job_run_id);
                 let resource = TaggedResource::JobRun(application.clone(), run.clone());
@@ -198,6 +197,10 @@ impl Call<'_> {
                         let (listing, page) = self.page(operation, input)?;
                         let found = self.control.list_job_run_attempts(&application, &run, page).await?;
                         listed("jobRunAttempts", &listing, found)
+                    }
+                    O::GetDashboardForJobRun => {
+                        let path = self.control.dashboard_of_job_run(&application, &run, of.attempt).await?;
+                        answer(object!({ "url": format!("{}{path}", self.origin) }))
                     }
                     _ => {
                         let job_run = self.control.get_job_run(&application, &run, of.attempt).await?;
@@ -217,11 +220,17 @@ impl Call<'_> {
                 }
                 answer(object!({}))
             }
+            O::StartSession
+            | O::GetSession
+            | O::ListSessions
+            | O::TerminateSession
+            | O::GetSessionEndpoint
+            | O::GetResourceDashboard => self.carry_out_on_sessions(operation, input).await,
         }
     }
 
     /// The page asked for, and the name of the listing that its tokens are tied to: operation, scope and filter.
-    fn page(&self, operation: Operation, mut input: Value) -> Result<(String, Page), Exception> {
+    pub(super) fn page(&self, operation: Operation, mut input: Value) -> Result<(String, Page), Exception> {
         let page: PageInput = typed(input.clone())?;
         if let Value::Object(members) = &mut input {
             members.remove("nextToken");
@@ -239,7 +248,7 @@ impl Call<'_> {
         Ok((listing, Page { limit, after }))
     }
 
-    async fn authorize_application(
+    pub(super) async fn authorize_application(
         &self,
         operation: Operation,
         id: &ApplicationId,
@@ -284,12 +293,12 @@ impl Call<'_> {
         Ok(self.identity.authorize(self.principal, &action, &self.arn(resource), &context)?)
     }
 
-    fn authorize_pass_role(&self, role_arn: &str) -> Result<(), Exception> {
+    pub(super) fn authorize_pass_role(&self, role_arn: &str) -> Result<(), Exception> {
         let context = self.context.clone().with("iam:PassedToService", "emr-serverless.amazonaws.com");
         Ok(self.identity.authorize(self.principal, "iam:PassRole", role_arn, &context)?)
     }
 
-    fn arn(&self, resource: Option<&TaggedResource>) -> String {
+    pub(super) fn arn(&self, resource: Option<&TaggedResource>) -> String {
         let account = format!("arn:aws:emr-serverless:{}:{}:", self.region, self.identity.account_id());
         match resource {
             None => format!("{account}/*"),
@@ -300,11 +309,7 @@ impl Call<'_> {
 
     /// Reads an ARN of ours.
     fn resource(&self, arn: &str) -> Result<TaggedResource, Exception> {
-        let missing = || Exception {
-            status: StatusCode::NOT_FOUND,
-            code: "ResourceNotFoundException",
-            message: format!("Resource {arn} does not exist"),
-        };
+        let missing = || Exception::not_found(format!("Resource {arn} does not exist"));
         let prefix = format!("{}/applications/", self.arn(None).trim_end_matches("/*"));
         let ids = arn.strip_prefix(&prefix).ok_or_else(missing)?;
         let application = |id: &str| ApplicationId::new(id).map_err(|_| missing());
@@ -319,7 +324,7 @@ impl Call<'_> {
 
 /// Turns checked members into their structure. A constraint that the model states and a type does not hold (or the other
 /// way round) shows here.
-fn typed<T: DeserializeOwned>(input: Value) -> Result<T, Exception> {
+pub(super) fn typed<T: DeserializeOwned>(input: Value) -> Result<T, Exception> {
     serde_json::from_value(input).map_err(|error| Exception::serialization(error.to_string()))
 }
 

@@ -309,14 +309,25 @@ fn hidden(path: &str, constraint: &str) -> String {
     format!("Value at '{path}' failed to satisfy constraint: {constraint}")
 }
 
-/// A value as the service prints it.
+/// Characters of a value that a message shows, so that there is room for what is wrong with it.
+const MOST_SHOWN: usize = 300;
+
+/// A value as the service prints it, cut where it is long.
 fn shown(value: &Value) -> String {
+    let text = printed(value);
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+fn printed(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+        Value::Array(items) => format!("[{}]", items.iter().map(printed).collect::<Vec<_>>().join(", ")),
         Value::Object(entries) => {
             let entries: Vec<_> =
-                entries.iter().map(|(key, value)| format!("{key}={}", shown(value))).collect();
+                entries.iter().map(|(key, value)| format!("{key}={}", printed(value))).collect();
             format!("{{{}}}", entries.join(", "))
         }
         scalar => scalar.to_string(),
@@ -407,7 +418,7 @@ mod tests {
     fn sensitive_values_are_never_shown() {
         let secret = "hunter2";
         let told = start(json!({
-            "jobDriver": {"sparkSubmit": {"entryPoint": "e", "entryPointArguments": [secret, " "]}},
+            "jobDriver": {"sparkSubmit": {"entryPoint": "e", "entryPointArguments": vec![secret; 1025]}},
             "configurationOverrides": {"applicationConfiguration": [{"classification": "c", "properties": {"p": secret, "q": ""}}]},
         }));
         assert_eq!(told.len(), 2, "{told:?}");

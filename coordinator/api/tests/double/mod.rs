@@ -265,6 +265,16 @@ impl ControlPlane for Double {
         page(vec![shaped(attempt)], &of)
     }
 
+    async fn dashboard_of_job_run(
+        &self,
+        id: &ApplicationId,
+        run: &JobRunId,
+        attempt: Option<u32>,
+    ) -> Result<String, ControlError> {
+        self.get_job_run(id, run, attempt).await?;
+        Ok("/hearth/v1/dashboards/ticket".to_owned())
+    }
+
     async fn cancel_job_run(
         &self,
         _caller: &Caller,

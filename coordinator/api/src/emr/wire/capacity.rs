@@ -72,6 +72,9 @@ pub struct ImageConfigurationInput {
     /// Image address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_uri: Option<String>,
+    /// Whether its digest is resolved when the application starts, for all job runs alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_level_digest_resolution: Option<bool>,
 }
 
 /// What differs for one kind of worker.

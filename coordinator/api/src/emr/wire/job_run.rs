@@ -41,6 +41,9 @@ pub struct StartJobRunRequest {
     /// Retries.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_policy: Option<RetryPolicy>,
+    /// Whether it asked for flexible capacity; all capacity is alike here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex_execution: Option<FlexExecution>,
 }
 
 /// What `StartJobRun` answers.
@@ -144,6 +147,9 @@ pub struct JobRun {
     /// Milliseconds spent waiting in the queue.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queued_duration_milliseconds: Option<i64>,
+    /// Whether it asked for flexible capacity; all capacity is alike here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex_execution: Option<FlexExecution>,
 }
 
 /// A job run as `ListJobRuns` shows it.
@@ -190,6 +196,9 @@ pub struct JobRunSummary {
     /// When the attempt last changed.
     #[serde(default, with = "epoch_seconds::optional", skip_serializing_if = "Option::is_none")]
     pub attempt_updated_at: Option<Timestamp>,
+    /// Whether it asked for flexible capacity; all capacity is alike here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex_execution: Option<FlexExecution>,
 }
 
 /// One attempt as `ListJobRunAttempts` shows it.
@@ -233,6 +242,9 @@ pub struct JobRunAttemptSummary {
     /// Attempt, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
+    /// Whether it asked for flexible capacity; all capacity is alike here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flex_execution: Option<FlexExecution>,
 }
 
 /// What runs: a union on the wire, an object with exactly one member.
@@ -295,6 +307,15 @@ pub struct RetryPolicy {
     /// Failed attempts an hour, streaming only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_failed_attempts_per_hour: Option<u32>,
+}
+
+/// Whether a job run asks for flexible capacity.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlexExecution {
+    /// Whether it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
 }
 
 /// Resources used, aggregated over workers.

@@ -27,7 +27,7 @@ pub use configuration::{
     S3MonitoringConfiguration,
 };
 pub use job_run::{
-    CancelJobRunResponse, Hive, JobDriver, JobRun, JobRunAttemptSummary, JobRunExecutionIamPolicy,
-    JobRunMode, JobRunSummary, ResourceUtilization, RetryPolicy, SparkSubmit, StartJobRunRequest,
-    StartJobRunResponse, TotalResourceUtilization,
+    CancelJobRunResponse, FlexExecution, Hive, JobDriver, JobRun, JobRunAttemptSummary,
+    JobRunExecutionIamPolicy, JobRunMode, JobRunSummary, ResourceUtilization, RetryPolicy, SparkSubmit,
+    StartJobRunRequest, StartJobRunResponse, TotalResourceUtilization,
 };
