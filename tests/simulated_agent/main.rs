@@ -12,6 +12,7 @@ mod autopilot;
 mod cancelling;
 mod capacity;
 mod credentials;
+mod dashboards;
 mod enrolment;
 mod executors;
 mod host;
