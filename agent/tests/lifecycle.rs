@@ -232,6 +232,9 @@ async fn a_newer_launch_ends_the_older_and_old_senders_are_not_heard() {
     let refused = world.coordinator.ended("w4").await;
     assert_eq!(refused.agent_cause, "outdated");
     assert!(!world.worker_dir("w3").exists());
+    // Told to forget what still runs, it ends that and says so first.
+    world.coordinator.order(support::forget_worker("w2")).await;
+    assert_eq!(world.coordinator.ended("w2").await.agent_cause, "stopped");
     world.forget("w2").await;
     world.forget("w1").await;
 }

@@ -237,8 +237,6 @@ pub struct Life {
     pub stop: Option<Stop>,
     /// What its launcher said last.
     pub finished: Option<Finished>,
-    /// Whether the coordinator wants it forgotten, which it may say before the end has come.
-    pub is_to_be_forgotten: bool,
 }
 
 /// What the coordinator is told of a worker.
@@ -265,12 +263,7 @@ pub enum Report<'a> {
 impl Life {
     /// The life of a worker just accepted.
     pub const fn new() -> Self {
-        Self {
-            phase: Phase::Preparing { step: Step::TakeUid },
-            stop: None,
-            finished: None,
-            is_to_be_forgotten: false,
-        }
+        Self { phase: Phase::Preparing { step: Step::TakeUid }, stop: None, finished: None }
     }
 
     /// What is to be done next. The life must be on disk before that is begun.
@@ -395,11 +388,7 @@ impl Life {
 
     fn logs_flushed(&mut self, log_failures: Vec<String>) {
         if let Phase::Ended { outcome, .. } = &self.phase {
-            self.phase = if self.is_to_be_forgotten {
-                Phase::Removing
-            } else {
-                Phase::Reporting { outcome: outcome.clone(), log_failures }
-            };
+            self.phase = Phase::Reporting { outcome: outcome.clone(), log_failures };
         }
     }
 
@@ -408,8 +397,8 @@ impl Life {
             Phase::Reporting { .. } => self.phase = Phase::Removing,
             Phase::Removing | Phase::Removed => {}
             Phase::Preparing { .. } | Phase::Launching | Phase::Running { .. } | Phase::Ended { .. } => {
-                // The coordinator gave it up: nobody waits for its end, but it must come all the same.
-                self.is_to_be_forgotten = true;
+                // The coordinator gave it up, or takes it for what never was here. It must end all the same, and that it is
+                // gone must be told: until then no other is placed where it was.
                 self.stop_ordered(Stop { grace_ms: 0, cause: AgentCause::Stopped }, now_unix_ms);
             }
         }
@@ -573,12 +562,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_forgotten_while_it_runs_is_ended_and_removed_without_another_word() {
+    fn a_worker_forgotten_while_it_runs_is_ended_and_its_end_told() {
         let mut life = running();
         life.apply(Event::ForgetOrdered, 6);
         assert_eq!(life.deed(), Deed::Watch(Some(Stop { grace_ms: 0, cause: AgentCause::Stopped })));
         life.apply(Event::Exited(exit(137)), 7);
         life.apply(Event::LogsFlushed { failures: vec![] }, 8);
+        assert!(matches!(life.report(), Some(Report::Ended { .. })), "{:?}", life.report());
+        life.apply(Event::ForgetOrdered, 9);
         assert_eq!((life.deed(), life.report()), (Deed::Remove, None));
     }
 

@@ -231,6 +231,10 @@ fn report(message: from_agent::Message, worker: &str) -> Option<worker_report::S
     reports.into_iter().find(|report| report.worker_id == worker)?.state
 }
 
+pub(crate) fn forget_worker(worker: &str) -> to_agent::Message {
+    to_agent::Message::ForgetWorker(v1::ForgetWorker { worker_id: worker.into() })
+}
+
 impl World {
     /// With an agent that has greeted the coordinator.
     pub(crate) async fn attached() -> Self {
@@ -337,9 +341,7 @@ impl World {
 
     /// Has a worker forgotten, and waits until nothing is left of it.
     pub(crate) async fn forget(&self, worker: &str) {
-        self.coordinator
-            .order(to_agent::Message::ForgetWorker(v1::ForgetWorker { worker_id: worker.into() }))
-            .await;
+        self.coordinator.order(forget_worker(worker)).await;
         let gone = async {
             while self.worker_dir(worker).exists() || !self.cgroups(worker).is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
