@@ -216,10 +216,7 @@ fn a_stale_plan_is_checked_against_the_world_as_it_is() {
     let mut cluster = Cluster::in_service(vec![narrow], vec![agent("a", 4), agent("b", 4)]);
     cluster.ask(start("r", "app", spec(1, 0, 1, 1))).expect("accepted");
     let stale = schedule(&cluster.world);
-    let place = |cluster: &mut Cluster, plan: &Plan| {
-        let ids = cluster.fresh_ids(plan.placements.len());
-        cluster.ask(Command::Place { plan: plan.clone(), ids }).expect("never refused").changes.len()
-    };
+    let place = |cluster: &mut Cluster, plan: &Plan| cluster.place(plan).changes.len();
     cluster.hosts[0].agent.java = vec![8];
     cluster.attach(0);
     assert_eq!(place(&mut cluster, &stale), 0, "the host lost its JDK");
@@ -234,6 +231,40 @@ fn a_stale_plan_is_checked_against_the_world_as_it_is() {
     let mut other = stale;
     other.placements[0].run = run_id("s");
     assert_eq!(place(&mut cluster, &other), 0, "one job run at a time");
+}
+
+#[test]
+fn a_stale_plan_finds_no_room_that_was_taken_or_withdrawn_since() {
+    // Two job runs of three vCPU each, where there is room for one.
+    let submitted = |limit, vcpu| {
+        let mut capped = application("app");
+        capped.maximum_capacity = limit;
+        let mut cluster = Cluster::in_service(vec![capped], vec![agent("a", vcpu)]);
+        cluster.ask(start("r", "app", spec(3, 0, 1, 1))).expect("accepted");
+        let stale = schedule(&cluster.world);
+        assert_eq!(stale.placements.len(), 1, "a plan for the first alone");
+        (cluster, stale)
+    };
+    let place_other = |cluster: &mut Cluster, stale: &Plan| {
+        cluster.ask(start("s", "app", spec(3, 0, 1, 1))).expect("accepted");
+        let mut other = stale.clone();
+        other.placements[0].run = run_id("s");
+        cluster.place(&other);
+        assert!(cluster.run("s").driver().is_some(), "there is room for one");
+    };
+
+    let (mut cluster, stale) = submitted(None, 5);
+    place_other(&mut cluster, &stale);
+    assert_eq!(cluster.place(&stale).changes, [], "the host is full");
+
+    let (mut cluster, stale) = submitted(None, 5);
+    cluster.hosts[0].agent.offered = agent("a", 2).offered;
+    cluster.attach(0);
+    assert_eq!(cluster.place(&stale).changes, [], "the host offers less");
+
+    let (mut cluster, stale) = submitted(Some(WorkerSize::new(5, 65_536, 1000)), 8);
+    place_other(&mut cluster, &stale);
+    assert_eq!(cluster.place(&stale).changes, [], "the application holds all it may");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use hearth_coordinator_core::command::{
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, RunPhase, RunSpec};
 use hearth_coordinator_core::release::{Release, ReleaseState};
-use hearth_coordinator_core::schedule::schedule;
+use hearth_coordinator_core::schedule::{Plan, schedule};
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_coordinator_core::world::World;
 use hearth_types::{
@@ -625,11 +625,15 @@ impl Cluster {
         (0..count).map(|_| fresh()).collect()
     }
 
+    /// Carries out a plan, be it one of an earlier world.
+    pub(crate) fn place(&mut self, plan: &Plan) -> Decision {
+        let ids = self.fresh_ids(plan.placements.len());
+        self.ask(Command::Place { plan: plan.clone(), ids }).expect("a plan is never refused")
+    }
+
     /// Plans and places; a second plan has nothing to do.
     pub(crate) fn schedule(&mut self) {
-        let plan = schedule(&self.world);
-        let ids = self.fresh_ids(plan.placements.len());
-        self.ask(Command::Place { plan, ids }).expect("a plan is never refused");
+        self.place(&schedule(&self.world));
         let again = schedule(&self.world);
         assert!(again.is_empty(), "planning again finds something to do: {again:?}");
     }

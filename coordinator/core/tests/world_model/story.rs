@@ -291,9 +291,7 @@ impl Story {
             Step::KeepPlan => self.plans.push(schedule(&cluster.world)),
             Step::PlaceKept(which) => {
                 if !self.plans.is_empty() {
-                    let plan = which.get(&self.plans).clone();
-                    let ids = cluster.fresh_ids(plan.placements.len());
-                    cluster.ask(Command::Place { plan, ids }).expect("never refused");
+                    cluster.place(which.get(&self.plans));
                 }
             }
             Step::Restart => cluster.restart(),
