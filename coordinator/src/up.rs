@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod agent;
+mod restarts;
 
 /// How long the agent may take to attach before the ready line is printed.
 const ATTACH_WITHIN: Duration = Duration::from_secs(60);
@@ -69,7 +70,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     announce(&data_dir, &coordinator);
     tokio::select! {
         () = told_to_stop() => {}
-        failed = agent.keep_alive() => failed?,
+        never = agent.keep_alive() => match never {},
     }
     stop(coordinator, agent).await
 }
@@ -90,7 +91,7 @@ async fn wait_for_agent(coordinator: &Coordinator, agent: &mut agent::Agent) -> 
                 .context("the engine ended")?;
             Ok(())
         }
-        failed = agent.keep_alive() => failed,
+        never = agent.keep_alive() => match never {},
     }
 }
 

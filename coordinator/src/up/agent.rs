@@ -1,24 +1,31 @@
 //! The agent of `hearth up`: enrolled once, started apart from this process so that it outlives it, restarted when it dies.
 
+use super::restarts::Restarts;
 use crate::daemon::{Coordinator, private_dir, write_private};
 use crate::process::Process;
 use anyhow::Context;
 use hearth_faults::{Point, reach};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// What this host claims to have, whatever it has (design §6.1): default-sized jobs run as written on a laptop.
 const CLAIMED: &str = "[capacity]\nvcpu = 64\nmemory_gib = 256\ndisk_gib = 1000\n";
-/// How long to wait between looks at an agent that is not our child, and before an agent that died is started again.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait between looks at the agent. While it is away its workers get no credentials, and few clients are patient.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long an agent may take to end.
 const END_WITHIN: Duration = Duration::from_secs(10);
 
 /// The agent of one data directory.
 pub(super) struct Agent {
     dir: PathBuf,
-    process: Process,
+    program: PathBuf,
+    /// The one that was found or started last; none if it ended before it could be looked at.
+    process: Option<Process>,
+    /// The same, if this process started it: whoever starts it has to reap it.
+    child: Option<Child>,
 }
 
 impl Agent {
@@ -47,13 +54,14 @@ impl Agent {
             reach(Point::UpEnrolled);
         }
         let found = working(&dir.join("state/lock")).or_else(|| noted_by_an_earlier_version(&dir));
-        let wanted = program()?;
-        if let Some(outdated) = found.filter(|agent| !agent.runs(&wanted)) {
+        let program = program()?;
+        if let Some(outdated) = found.filter(|agent| !agent.runs(&program)) {
             tracing::info!(pid = outdated.pid, "replacing an agent of another version");
             end(outdated).await;
         }
-        let process = found_or_launched(&dir)?;
-        Ok(Self { dir, process })
+        let mut agent = Self { dir, program, process: None, child: None };
+        agent.find_or_launch()?;
+        Ok(agent)
     }
 
     /// Where the agent writes its log.
@@ -61,20 +69,61 @@ impl Agent {
         self.dir.join("agent.log")
     }
 
-    /// Starts the agent again whenever it dies; ends only if it cannot be started. Cancel safe.
-    pub(super) async fn keep_alive(&mut self) -> anyhow::Result<()> {
+    /// Starts the agent again whenever it ended, for as long as it is polled: what keeps it from starting may pass. Cancel
+    /// safe.
+    pub(super) async fn keep_alive(&mut self) -> Infallible {
+        let mut restarts = Restarts::default();
         loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            if !self.process.is_alive() {
-                tracing::warn!("the agent died; starting it again");
-                self.process = found_or_launched(&self.dir)?;
+            let began = Instant::now();
+            let reason = match self.find_or_launch() {
+                Ok(()) => self.ended().await,
+                Err(error) => format!("{error:#}"),
+            };
+            if restarts.is_news(&reason) {
+                tracing::error!(reason, "the agent does not run; starting it again");
             }
+            tokio::time::sleep(restarts.pause_after(began.elapsed())).await;
+        }
+    }
+
+    fn is_alive(&self) -> bool {
+        self.process.is_some_and(Process::is_alive)
+    }
+
+    /// Sees to it that there is an agent: the one that works in the state directory, whoever started it, or else a new one.
+    fn find_or_launch(&mut self) -> anyhow::Result<()> {
+        if self.is_alive() {
+            return Ok(());
+        }
+        self.process = working(&self.dir.join("state/lock"));
+        if self.process.is_none() {
+            let child = launch(&self.program, &self.dir)?;
+            self.process = Process::of(child.id());
+            self.child = Some(child);
+        }
+        Ok(())
+    }
+
+    /// Waits for the agent's end, and answers how it ended.
+    async fn ended(&mut self) -> String {
+        while self.is_alive() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        match self.child.as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) => {
+                self.child = None;
+                format!("it ended with {status}")
+            }
+            // Not a child of ours, or not to be waited for.
+            Some(Ok(None) | Err(_)) | None => "it ended".to_owned(),
         }
     }
 
     /// Ends the agent.
     pub(super) async fn stop(self) {
-        end(self.process).await;
+        if let Some(process) = self.process {
+            end(process).await;
+        }
     }
 }
 
@@ -89,7 +138,7 @@ async fn end(agent: Process) {
         }
         let ended = async {
             while agent.is_alive() {
-                tokio::time::sleep(LOOK_EVERY / 10).await;
+                tokio::time::sleep(LOOK_EVERY / 2).await;
             }
         };
         if tokio::time::timeout(END_WITHIN, ended).await.is_ok() {
@@ -128,14 +177,6 @@ async fn enrol(dir: &Path, coordinator: &Coordinator) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The agent that works on this directory, whoever started it, or else a new one.
-fn found_or_launched(dir: &Path) -> anyhow::Result<Process> {
-    match working(&dir.join("state/lock")) {
-        Some(process) => Ok(process),
-        None => launch(dir),
-    }
-}
-
 /// The agent that holds its state directory by this file, and has written itself into it.
 fn working(lock: &Path) -> Option<Process> {
     let file = std::fs::File::open(lock).ok()?;
@@ -153,8 +194,8 @@ fn noted_by_an_earlier_version(dir: &Path) -> Option<Process> {
     noted.is_alive().then_some(noted)
 }
 
-/// Starts the agent in a session of its own: signals of our terminal are not for it, and it outlives us.
-fn launch(dir: &Path) -> anyhow::Result<Process> {
+/// Starts the agent in a process group of its own: signals of our terminal are not for it, and it outlives us.
+fn launch(program: &Path, dir: &Path) -> anyhow::Result<Child> {
     use std::os::unix::process::CommandExt;
     let log = dir.join("agent.log");
     let output = std::fs::OpenOptions::new()
@@ -162,7 +203,7 @@ fn launch(dir: &Path) -> anyhow::Result<Process> {
         .append(true)
         .open(&log)
         .with_context(|| format!("opening {}", log.display()))?;
-    let child = std::process::Command::new(program()?)
+    let child = std::process::Command::new(program)
         .arg("--config")
         .arg(dir.join("agent.toml"))
         .stdin(Stdio::null())
@@ -171,26 +212,16 @@ fn launch(dir: &Path) -> anyhow::Result<Process> {
         .process_group(0)
         .current_dir("/")
         .spawn()
-        .context("starting hearth-agent")?;
-    let process = Process::of(child.id()).context("the agent ended at once; see its log")?;
+        .with_context(|| format!("starting {}", program.display()))?;
     reach(Point::UpAgentStarted);
-    reap(child);
-    Ok(process)
-}
-
-/// Waits for the child on a thread of its own, so that it does not stay a zombie when it dies.
-fn reap(mut child: std::process::Child) {
-    std::thread::spawn(move || {
-        if let Ok(status) = child.wait() {
-            tracing::info!(%status, "the agent ended");
-        }
-    });
+    Ok(child)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn an_agent_is_found_by_the_lock_it_holds_and_not_by_what_a_dead_one_wrote() {
@@ -204,5 +235,57 @@ mod tests {
         assert_eq!(working(&path), Some(Process::own()));
         drop(lock);
         assert_eq!(working(&path), None, "it is dead");
+    }
+
+    /// An agent whose program notes each start in a line of `starts` and then waits to be ended.
+    fn agent_in(dir: &Path) -> Agent {
+        std::fs::create_dir(dir.join("state")).expect("made");
+        let program = dir.join("program");
+        let script = format!("#!/bin/sh\necho >> '{}/starts'\nexec sleep 600\n", dir.display());
+        std::fs::write(&program, script).expect("written");
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).expect("executable");
+        Agent { dir: dir.to_owned(), program, process: None, child: None }
+    }
+
+    fn starts(dir: &Path) -> usize {
+        std::fs::read(dir.join("starts")).map_or(0, |lines| lines.len())
+    }
+
+    /// Keeps the agent alive until `holds`.
+    async fn kept_alive_until(agent: &mut Agent, what: &str, mut holds: impl FnMut() -> bool) {
+        let held = async {
+            while !holds() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            never = agent.keep_alive() => match never {},
+            in_time = tokio::time::timeout(Duration::from_secs(60), held) => in_time.expect(what),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_be_started_is_tried_again_until_it_can() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let dir = directory.path();
+        let mut agent = agent_in(dir);
+        let (program, away, log) = (agent.program.clone(), dir.join("away"), agent.log());
+        std::fs::rename(&program, &away).expect("moved");
+        // It is opened before the program is looked for.
+        kept_alive_until(&mut agent, "a vain try", || log.exists()).await;
+        let mut tries = 0;
+        let back = || {
+            tries += 1;
+            if tries == 50 {
+                std::fs::rename(&away, &program).expect("moved back");
+            }
+            starts(dir) == 1
+        };
+        kept_alive_until(&mut agent, "a start", back).await;
+        let killed = agent.process.expect("it runs").pid;
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(killed), nix::sys::signal::Signal::SIGKILL)
+            .expect("it is ours");
+        kept_alive_until(&mut agent, "another start", || starts(dir) == 2).await;
+        agent.stop().await;
     }
 }
