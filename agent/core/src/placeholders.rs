@@ -7,7 +7,7 @@ use crate::view::View;
 /// The values of one worker's placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placeholders {
-    values: [(&'static str, String); 7],
+    values: [(&'static str, String); 8],
 }
 
 impl Placeholders {
@@ -23,6 +23,9 @@ impl Placeholders {
                 ("{hearth:spark_home}", text(&view.spark_home)),
                 ("{hearth:python_path}", text(&view.python_packages)),
                 ("{hearth:python}", python.to_owned()),
+                // Job runs submitted to a coordinator before 0.1 name their host's services so. What names them now holds
+                // on every host that the setting travels to.
+                ("{hearth:service}", "${env.HEARTH_SERVICE}".to_owned()),
             ],
         }
     }
@@ -64,6 +67,7 @@ mod tests {
             ("file:{hearth:logs}/sparklogs", "file:/w/logs/sparklogs"),
             ("{hearth:python}{hearth:python_path}", "/usr/bin/python3/b/python"),
             ("${env.HEARTH_SERVICE}", "${env.HEARTH_SERVICE}"),
+            ("{hearth:service}", "${env.HEARTH_SERVICE}"),
             ("-Dx={hearth:conf}/y", "-Dx=/w/run/conf/y"),
             ("{hearth:host}", "{hearth:logs}"),
             ("{\"json\": {hearth:home}} {{APP_ID}}", "{\"json\": /w/work} {{APP_ID}}"),
