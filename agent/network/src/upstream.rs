@@ -1,13 +1,14 @@
 //! Reaching the coordinator's present address, patiently.
 
 use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use hearth_mtls::EndpointDialer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// How long a client's connection is held while the coordinator cannot be reached. The retries of the AWS
@@ -18,6 +19,11 @@ pub const CONNECT_WITHIN: Duration = Duration::from_secs(60);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+
+/// How many names are looked up at once, by all forwarders. Where no name server answers, a lookup keeps its thread for up to
+/// half a minute after nobody waits for it any more, and those threads are also what the agent's leases are written by.
+const LOOKUPS: usize = 16;
+static LOOKING_UP: Semaphore = Semaphore::const_new(LOOKUPS);
 
 /// Where and how the coordinator answers. Addresses are `host:port`, an IPv6 address in brackets, and resolved anew on
 /// every attempt.
@@ -38,16 +44,47 @@ impl Upstream {
     }
 
     async fn dial(&self) -> io::Result<Box<dyn Connection>> {
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in addresses(self.address()).await? {
+            match self.dial_at(address).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn dial_at(&self, address: SocketAddr) -> io::Result<Box<dyn Connection>> {
         match self {
-            Self::Plain(address) => {
+            Self::Plain(_) => {
                 let stream = TcpStream::connect(address).await?;
                 // Small requests and answers would otherwise wait for the other side's delayed acknowledgement.
                 stream.set_nodelay(true)?;
                 Ok(Box::new(stream))
             }
-            Self::Tls(address, dialer) => Ok(Box::new(dialer.dial(address).await?)),
+            Self::Tls(_, dialer) => Ok(Box::new(dialer.dial(&address.to_string()).await?)),
         }
     }
+}
+
+async fn addresses(name: &str) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = name.parse() {
+        return Ok(vec![address]);
+    }
+    let name = name.to_owned();
+    look_up(move || Ok(name.to_socket_addrs()?.collect())).await
+}
+
+/// Runs a blocking lookup, of which there are never more than [`LOOKUPS`]. Cancel safe: one that runs is counted until it ends.
+async fn look_up<T: Send + 'static>(
+    lookup: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    let permit = LOOKING_UP.acquire().await.expect("the semaphore is never closed");
+    let looked_up = tokio::task::spawn_blocking(move || {
+        let _until_it_ends = permit;
+        lookup()
+    });
+    looked_up.await.unwrap_or_else(|cut| Err(io::Error::other(cut)))
 }
 
 /// A connection to the coordinator, within TLS or not.
@@ -99,4 +136,37 @@ fn delays() -> impl Iterator<Item = Duration> {
         .with_jitter()
         .without_max_times()
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, RwLock};
+
+    #[test]
+    fn lookups_that_nobody_answers_leave_threads_for_other_work() {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .max_blocking_threads(LOOKUPS + 1)
+            .build()
+            .unwrap();
+        let name_server = Arc::new(RwLock::new(()));
+        let gone = name_server.write().unwrap();
+        let worked = runtime.block_on(async {
+            for _ in 0..3 * LOOKUPS {
+                let name_server = name_server.clone();
+                let asked = look_up(move || {
+                    drop(name_server.read());
+                    Ok(())
+                });
+                // Nobody waits for it for long.
+                assert!(timeout(Duration::from_millis(1), asked).await.is_err());
+            }
+            timeout(Duration::from_secs(20), tokio::task::spawn_blocking(|| ())).await
+        });
+        drop(gone);
+        worked.expect("a thread that is free").unwrap();
+        let asked = runtime.block_on(async { timeout(Duration::from_secs(20), look_up(|| Ok(7))).await });
+        assert_eq!(asked.expect("answered again").unwrap(), 7);
+    }
 }
