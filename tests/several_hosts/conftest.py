@@ -3,6 +3,7 @@
 import pytest
 from hosts import Cluster, NoNamespaces, jobs_on, leftovers
 from lost_hosts import Lengths, Story
+from troubles import TroubledCluster
 
 
 def running(cluster):
@@ -39,6 +40,13 @@ def leased():
     for cluster in running(Cluster(settings=lengths.settings())):
         jobs = jobs_on(cluster)
         yield lambda loss: Story(cluster, jobs, lengths, loss)
+
+
+@pytest.fixture(scope="module")
+def troubled():
+    """A cluster whose name server, object store and clock a test may disturb, and job runs on it."""
+    for cluster in running(TroubledCluster()):
+        yield cluster, jobs_on(cluster)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -99,8 +99,9 @@ class Network:
 class Daemon:
     """One daemon of a built tree with its log; `inside` is what it is started with."""
 
-    def __init__(self, dist, program, config, log, inside=()):
+    def __init__(self, dist, program, config, log, inside=(), environment=None):
         self.dist, self.name, self.config, self.inside = dist, program, config, inside
+        self.environment = environment or {}
         self.log, self.process = log, None
 
     @property
@@ -110,7 +111,7 @@ class Daemon:
     def start(self):
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
         # What was downloaded once is not downloaded again, and a test may have points at which it wants them dead.
-        environment |= {key: os.environ[key] for key in ("HEARTH_CACHE", "HEARTH_FAULTS") if key in os.environ}
+        environment |= {key: os.environ[key] for key in ("HEARTH_CACHE", "HEARTH_FAULTS") if key in os.environ} | self.environment
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             env=environment, start_new_session=True)
@@ -137,11 +138,12 @@ class Host:
     def __init__(self, cluster, number):
         self.cluster, self.number = cluster, number
         self.namespace, self.address = cluster.network.plug(number)
-        self.inside = ["nsenter", f"--net=/run/netns/{self.namespace}"]
+        self.inside = ["nsenter", f"--net=/run/netns/{self.namespace}", *cluster.around_agents]
         self.state = cluster.home / f"host-{number}"
         self.cgroup = f"lab-{os.getpid()}-{cluster.network.number}-{number}"
         self.config = cluster.home / f"agent-{number}.toml"
-        self.agent = Daemon(cluster.dist, "hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside)
+        self.agent = Daemon(cluster.dist, "hearth-agent", self.config, cluster.home / f"agent-{number}.log", self.inside,
+                            cluster.environment_of_daemons)
         self.id = None
 
     def join(self):
@@ -156,7 +158,7 @@ class Host:
         self.id = joined.stdout.split(" as agent ")[1].split(";")[0]
         # Room for two of the smallest workers: a job with two executors needs two hosts.
         self.config.write_text(
-            f'state_dir = "{self.state}"\ncoordinators = ["{self.cluster.address}:8421"]\n'
+            f'state_dir = "{self.state}"\ncoordinators = ["{self.cluster.coordinator_name}:8421"]\n'
             f'worker_address = "{self.address}"\ncapacity = {{ vcpu = 2, memory_gib = 4, disk_gib = 100 }}\n'
             f'host = {{ cgroup = "{self.cgroup}", first_uid = {800_000 + 10_000 * self.cluster.network.number + 1000 * self.number}, uids = 1000 }}\n'
             'archives.enabled = false\nhealth.listen = "127.0.0.1:8425"\n')
@@ -229,19 +231,35 @@ def removed(directory):
 class Cluster(Endpoint):
     """A coordinator, with `settings` more in its configuration, and its hosts."""
 
-    def __init__(self, hosts=2, settings="", dist=DIST):
-        super().__init__("several-hosts", scheme="https", dist=dist)
+    # For those that are unlike: what every agent's command begins with, and what all daemons find in their environment.
+    around_agents = ()
+    environment_of_daemons = {}
+
+    def __init__(self, hosts=2, settings="", dist=DIST, scheme="https"):
+        super().__init__("several-hosts", scheme=scheme, dist=dist)
         self.network = Network()
         self.hosts, self.wanted, self.more = [], hosts, settings
         self.address = None
-        self.coordinator = Daemon(dist, "hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log")
+        self.coordinator = Daemon(dist, "hearth-coordinator", self.home / "coordinator.toml", self.home / "coordinator.log",
+                                  environment=self.environment_of_daemons)
+
+    @property
+    def coordinator_name(self):
+        """The host that agents are told to find the coordinator on."""
+        return self.address
+
+    @property
+    def store_name(self):
+        """The host that agents and their workers find the object store on."""
+        return self.address
 
     def start(self):
         self.address = self.network.start()
         (self.home / "coordinator.toml").write_text(
-            f'data_dir = "{self.data_dir}"\nlisten = "{self.address}:8420"\ntls = true\n'
+            f'data_dir = "{self.data_dir}"\nlisten = "{self.address}:8420"\n'
+            f'{"tls" if self.scheme == "https" else "insecure_http"} = true\n'
             f'agents_listen = "{self.address}:8421"\nenrolment_listen = "{self.address}:8422"\n'
-            f'advertise_host = "{self.address}"\ncluster = "lab"\n{self.more}')
+            f'advertise_host = "{self.store_name}"\ncluster = "lab"\n{self.more}')
         self.start_coordinator()
         for number in range(1, self.wanted + 1):
             self.add_host()
