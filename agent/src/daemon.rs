@@ -6,6 +6,7 @@ use crate::health::{self, Health};
 use crate::host::{self, Host, Service, Uids};
 use crate::identity::Identity;
 use crate::leases::Contacts;
+use crate::memory;
 use crate::outbox::Outbox;
 use crate::roster::Roster;
 use crate::session::{Addresses, Session};
@@ -140,6 +141,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         Services { dialer: identity.services.clone(), upstream: upstream_setter, service: service_setter };
     tasks.spawn(until(stop.clone(), identity.keep_fresh(uplink)));
     tasks.spawn(until(stop.clone(), renew_credentials(registry)));
+    tasks.spawn(until(stop.clone(), memory::keep_giving_back()));
     tasks.spawn(until(stop.clone(), follow_coordinator(welcomes, settings, state, services)));
 
     tokio::select! {

@@ -13,6 +13,7 @@ mod host;
 mod identity;
 mod join;
 mod leases;
+mod memory;
 mod outbox;
 mod roster;
 mod session;
@@ -56,6 +57,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    memory::share_one_heap();
     let arguments = Arguments::parse();
     match run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
