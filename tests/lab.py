@@ -26,6 +26,8 @@ from botocore.config import Config
 ROOT = Path(__file__).resolve().parents[1]
 DIST = Path(os.environ.get("HEARTH_TEST_DIST", ROOT / "target" / "dist"))
 HEARTH = DIST / "bin" / "hearth"
+# What is fetched or built once, outside of the checkout.
+CACHE = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth"))
 RELEASE = "emr-7.6.0"
 FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 

@@ -1,5 +1,6 @@
 """What the benchmarks of this directory share: the machine's own yardsticks, and the lines they print."""
 
+import argparse
 import os
 import sys
 import time
@@ -14,6 +15,13 @@ def in_the_virtual_environment():
     if Path(sys.prefix) != VENV.parents[1] and VENV.exists():
         os.execv(VENV, [str(VENV), *sys.argv])
     sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests/endurance")]
+
+
+def of_a_built_tree(description):
+    """A parser of the arguments that every benchmark takes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
+    return parser
 
 
 def choose_dist(dist):

@@ -12,7 +12,6 @@ Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`; it runs itself
 when the medians' ratio is above the limit.
 """
 
-import argparse
 import json
 import os
 import re
@@ -25,11 +24,9 @@ import time
 from datetime import datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-VENV = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth")) / "venv/bin/python3"
-if Path(sys.prefix) != VENV.parents[1] and VENV.exists():
-    os.execv(VENV, [str(VENV), *sys.argv])
-sys.path.insert(0, str(ROOT / "tests"))
+from bench import choose_dist, in_the_virtual_environment, of_a_built_tree
+
+in_the_virtual_environment()
 
 LIMIT = 1.25
 CLASS = "org.apache.spark.examples.SparkPi"
@@ -45,9 +42,8 @@ ORDER = ["driver accepted", "driver JVM up", "application start", "driver regist
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_a_built_tree(__doc__)
     parser.add_argument("--runs", type=int, default=20, help="of each kind, after one of each that does not count")
-    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
     parser.add_argument("--json", type=Path, help="write every run's phases here")
     return parser.parse_args()
 
@@ -151,7 +147,7 @@ def summary(name, runs):
 
 def main():
     options = arguments()
-    os.environ["HEARTH_TEST_DIST"] = str(options.dist.resolve())
+    choose_dist(options.dist)
     # The phases are taken from what the agent logs.
     os.environ["HEARTH_LOG"] = "info,s3s=off,hearth_agent=debug"
     import boto3

@@ -10,11 +10,9 @@ behind is held for good; the agent while nothing runs, the keepers while a drive
 Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
 """
 
-import argparse
 import time
-from pathlib import Path
 
-from bench import ROOT, Bars, choose_dist, in_the_virtual_environment, machine, processor_seconds, proportional_set_size
+from bench import Bars, choose_dist, in_the_virtual_environment, machine, of_a_built_tree, processor_seconds, proportional_set_size
 
 in_the_virtual_environment()
 
@@ -24,9 +22,8 @@ AGENT_SHARE = 1.0
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_a_built_tree(__doc__)
     parser.add_argument("--seconds", type=int, default=60, help="for which processor time is counted")
-    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
     return parser.parse_args()
 
 

@@ -10,13 +10,11 @@ can be left to ship at an end. The end is the moment that the keeper writes into
 Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
 """
 
-import argparse
 import gzip
 import json
 import time
-from pathlib import Path
 
-from bench import ROOT, Bars, Disk, choose_dist, in_the_virtual_environment, machine
+from bench import Bars, Disk, choose_dist, in_the_virtual_environment, machine, of_a_built_tree
 
 in_the_virtual_environment()
 
@@ -44,10 +42,9 @@ print("the last line", flush=True)
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_a_built_tree(__doc__)
     parser.add_argument("--rounds", type=int, default=2, help="of each kind")
     parser.add_argument("--burst", type=int, default=120, help="MiB that are logged at once; below 128, a part")
-    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
     return parser.parse_args()
 
 

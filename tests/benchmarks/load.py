@@ -10,13 +10,10 @@ over kept HTTP/1.1 connections: each client one after another. There is no agent
 Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
 """
 
-import argparse
 import json
 import subprocess
-import tempfile
-from pathlib import Path
 
-from bench import ROOT, Bars, Disk, choose_dist, in_the_virtual_environment, machine
+from bench import Bars, Disk, choose_dist, in_the_virtual_environment, machine, of_a_built_tree
 
 in_the_virtual_environment()
 
@@ -26,11 +23,10 @@ GETS, LISTS = 5000, 1000
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_a_built_tree(__doc__)
     parser.add_argument("--job-runs", type=int, default=100_000, help="ended job runs in the store")
     parser.add_argument("--seconds", type=int, default=15, help="of each measurement")
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
     return parser.parse_args()
 
 

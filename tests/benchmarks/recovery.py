@@ -12,7 +12,6 @@ its attempt must be the same throughout, and it must end in SUCCESS.
 Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
 """
 
-import argparse
 import os
 import re
 import signal
@@ -20,9 +19,8 @@ import socket
 import subprocess
 import time
 from datetime import datetime
-from pathlib import Path
 
-from bench import ROOT, Bars, Disk, choose_dist, in_the_virtual_environment, machine
+from bench import Bars, Disk, choose_dist, in_the_virtual_environment, machine, of_a_built_tree
 
 in_the_virtual_environment()
 
@@ -41,10 +39,9 @@ print("sum", spark.range(1000).groupBy().sum().first()[0])
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = of_a_built_tree(__doc__)
     parser.add_argument("--job-runs", type=int, default=100_000, help="ended job runs in the store")
     parser.add_argument("--rounds", type=int, default=3, help="how often each of the two is killed")
-    parser.add_argument("--dist", type=Path, default=ROOT / "target/dist", help="the built tree (default: target/dist)")
     return parser.parse_args()
 
 

@@ -10,34 +10,44 @@ import subprocess
 import sys
 import textwrap
 import time
-from pathlib import Path
 
-CACHE = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth")) / "uml"
+from lab import CACHE
+
+FETCHED = CACHE / "uml"
 HOST, GUEST, TAP = "192.0.2.1", "192.0.2.2", "tap0"
 DISK_BYTES = 2 << 30
 BOOT_DEADLINE = 120
 
 
+def mirror():
+    """Where this machine gets its Debian packages from, as it is configured; unstable is to be had there, too."""
+    asked = ["apt-get", "indextargets", "--format", "$(CREATED_BY) $(ORIGIN) $(LABEL) $(REPO_URI)"]
+    for line in subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines():
+        kind, origin, label, *uri = line.split()
+        if (kind, origin, label) == ("Packages", "Debian", "Debian"):
+            return uri[0]
+    raise SystemExit("apt has no list of Debian's packages: run apt-get update")
+
+
 def fetch():
     """A User-mode Linux that boots on new processors too: before 6.13 it panics where the host has AMX. By apt, from Debian's
     unstable, with the C library that it wants; nothing is installed, all is below the cache."""
-    program = CACHE / "linux"
+    program = FETCHED / "linux"
     if program.exists():
         return program
-    (CACHE / "lists/partial").mkdir(parents=True, exist_ok=True)
-    (CACHE / "sources").write_text(
-        "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main\n")
-    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={CACHE}/sources", "-o", "Dir::Etc::sourceparts=-",
-           "-o", f"Dir::State::lists={CACHE}/lists", "-o", f"Dir::Cache={CACHE}", "-o", "Acquire::Languages=none",
+    (FETCHED / "lists/partial").mkdir(parents=True, exist_ok=True)
+    (FETCHED / "sources").write_text(f"deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] {mirror()} sid main\n")
+    apt = ["apt-get", "-qq", "-o", f"Dir::Etc::sourcelist={FETCHED}/sources", "-o", "Dir::Etc::sourceparts=-",
+           "-o", f"Dir::State::lists={FETCHED}/lists", "-o", f"Dir::Cache={FETCHED}", "-o", "Acquire::Languages=none",
            "-o", "APT::Sandbox::User=root"]
     subprocess.run([*apt, "update"], check=True)
-    subprocess.run([*apt, "download", "user-mode-linux", "libc6"], check=True, cwd=CACHE)
-    for package in CACHE.glob("*.deb"):
-        subprocess.run(["dpkg", "-x", package, CACHE / "root"], check=True)
+    subprocess.run([*apt, "download", "user-mode-linux", "libc6"], check=True, cwd=FETCHED)
+    for package in FETCHED.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", package, FETCHED / "root"], check=True)
         package.unlink()
-    libraries = CACHE / "root/usr/lib/x86_64-linux-gnu"
+    libraries = FETCHED / "root/usr/lib/x86_64-linux-gnu"
     draft = program.with_suffix(".new")
-    draft.write_bytes((CACHE / "root/usr/bin/linux.uml").read_bytes())
+    draft.write_bytes((FETCHED / "root/usr/bin/linux.uml").read_bytes())
     draft.chmod(0o755)
     subprocess.run(["patchelf", "--set-interpreter", libraries / "ld-linux-x86-64.so.2", "--set-rpath", libraries, draft], check=True)
     draft.rename(program)

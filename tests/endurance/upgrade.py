@@ -32,9 +32,9 @@ sys.path[:0] = [str(TESTS), str(TESTS / "several_hosts")]
 
 import hosts
 import watch
-from lab import BUNDLE_DEADLINE, DIST, RELEASE, ROOT, Hearth, Jobs, client_of, wait_for
+from lab import BUNDLE_DEADLINE, CACHE, DIST, RELEASE, ROOT, Hearth, Jobs, client_of, wait_for
 
-CACHE = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth")) / "upgrade"
+BUILDS = CACHE / "upgrade"
 BUCKET = "upgrade"
 # Shorter than a coordinator's upgrade takes here, so that it is the extension which holds the leases.
 LEASE_SECONDS, AWAY_SECONDS = 20, 30
@@ -89,10 +89,10 @@ def built(name):
     if found.returncode != 0:
         sys.exit(f"upgrade: {name} is no commit of {ROOT}: {found.stderr.strip()}")
     commit, profile = found.stdout.strip(), os.environ.get("HEARTH_PROFILE", "release")
-    place = CACHE / commit / profile
+    place = BUILDS / commit / profile
     if not (place / "bin/hearth").exists():
         say(f"building {name} ({commit}, {profile})")
-        source = CACHE / commit / "source"
+        source = BUILDS / commit / "source"
         shutil.rmtree(source, ignore_errors=True)
         git("worktree", "prune")
         added = git("worktree", "add", "--force", "--detach", source, commit)
