@@ -55,13 +55,17 @@ impl Host {
         protocol: u32,
         workers: Vec<v1::WorkerReport>,
     ) -> Stream {
-        let hello = v1::Hello {
+        Stream::open(self.client(cluster).await, self.greeting(protocol, workers)).await
+    }
+
+    /// What it says first on a stream.
+    pub(crate) fn greeting(&self, protocol: u32, workers: Vec<v1::WorkerReport>) -> v1::Hello {
+        v1::Hello {
             protocol,
             version: "simulated".to_owned(),
             inventory: Some(self.inventory.clone()),
             workers,
-        };
-        Stream::open(self.client(cluster).await, hello).await
+        }
     }
 
     /// For calls beside the stream, on a connection of their own.

@@ -56,6 +56,25 @@ async fn a_job_run_goes_on_when_its_coordinator_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_greeting_that_the_agent_gave_up_costs_nothing_when_it_comes_late() {
+    let cluster = Cluster::start().await;
+    let host = Host::enrol(&cluster, room_for(1)).await;
+    let given_up = host.client(&cluster).await;
+    let stream = host.attach(&cluster, vec![]).await;
+    let job = cluster.submit(&Submission::of_executors(0)).await;
+    let driver = stream.driver(&job).await;
+    stream.say(driver.runs()).await;
+    stream.settled().await;
+
+    // It says that there are no workers.
+    let late = Stream::open(given_up, host.greeting(hearth_proto::PROTOCOL, vec![])).await;
+    late.hear("the end of the late stream", |heard| heard.end.as_ref().map(|_| ())).await;
+    stream.settled().await;
+    stream.say(driver.exits(0)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_placed_on_an_agent_that_has_not_come_back() {
     let mut cluster = Cluster::start().await;
     let host = Host::enrol(&cluster, room_for(1)).await;

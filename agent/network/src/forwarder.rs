@@ -172,8 +172,8 @@ mod tests {
     use std::time::SystemTime;
 
     use hearth_mtls::{
-        Admission, Authority, EndpointDialer, LiveCredential, MtlsListener, MtlsStream, PeerName, Terms,
-        endpoint_server_config,
+        Admission, Authority, Connection, EndpointDialer, LiveCredential, MtlsListener, MtlsStream, PeerName,
+        Terms, endpoint_server_config,
     };
     use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -348,10 +348,11 @@ mod tests {
         let mut client = TcpStream::connect(forwarder.local_addr()).await.unwrap();
         client.write_all(b"secret").await.unwrap();
         // The handshake never ends, so that no byte of the client's can have been sent.
-        let (refused, peer) = foreign.accept().await.unwrap();
+        let (stream, address) = foreign.accept().await.unwrap();
         let issued = theirs.issue(&PeerName::Coordinator, &[], Terms::from_now()).unwrap();
         let config = endpoint_server_config(LiveCredential::new(&issued).unwrap(), None).unwrap();
-        hearth_mtls::accept(refused, peer, config, Admission::Anybody, "home").await.unwrap_err();
+        let connection = Connection { stream, address, number: 1 };
+        hearth_mtls::accept(connection, config, Admission::Anybody, "home").await.unwrap_err();
         drop(foreign);
         // The client is held meanwhile, and served once the right one answers.
         let mut server = tls_endpoint(&ours, own);

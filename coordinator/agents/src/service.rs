@@ -79,6 +79,7 @@ impl Agents for AgentService {
         request: Request<Streaming<FromAgent>>,
     ) -> Result<Response<Self::AttachStream>, Status> {
         let agent = self.caller(&request)?;
+        let connection = request.extensions().get::<PeerInfo>().map_or(0, |peer| peer.connection);
         let mut messages = request.into_inner();
         let hello = tokio::time::timeout(HELLO_WITHIN, messages.next())
             .await
@@ -90,7 +91,8 @@ impl Agents for AgentService {
         let (outbox, answers) = mpsc::channel(OUTBOX);
         if hello.protocol == hearth_proto::PROTOCOL {
             let service = self.clone();
-            tokio::spawn(service.serve(agent, hello, messages, outbox));
+            let greeting = Greeting { agent, connection, hello };
+            tokio::spawn(service.serve(greeting, messages, outbox));
         } else {
             let reason = format!(
                 "agent speaks protocol {} and the coordinator {}; install the same version on both",
@@ -192,12 +194,13 @@ impl AgentService {
     /// Serves one stream to its end.
     async fn serve(
         self,
-        agent: AgentId,
-        hello: v1::Hello,
+        greeting: Greeting,
         mut messages: Streaming<FromAgent>,
         outbox: mpsc::Sender<Result<ToAgent, Status>>,
     ) {
-        let Some(place) = self.sessions.open(&agent, outbox.clone(), self.welcome(&agent)) else { return };
+        let Greeting { agent, connection, hello } = greeting;
+        let welcome = self.welcome(&agent);
+        let Some(place) = self.sessions.open(&agent, connection, outbox.clone(), welcome) else { return };
         // Otherwise the word that the former stream is closed could come after the word that this one is open.
         place.former_over.cancelled().await;
         tracing::info!(agent_id = %agent, version = hello.version, workers = hello.workers.len(), "agent attached");
@@ -334,6 +337,13 @@ enum Cut {
     Malformed(#[from] Malformed),
     #[error("a message could not be recorded: {0}")]
     NotTaken(#[source] EngineError),
+}
+
+/// The first message of a stream, who sent it, and the number of its connection.
+struct Greeting {
+    agent: AgentId,
+    connection: u64,
+    hello: v1::Hello,
 }
 
 /// When an agent was last answered.

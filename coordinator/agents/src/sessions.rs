@@ -15,6 +15,8 @@ pub(crate) const OUTBOX: usize = 1024;
 /// One stream.
 struct Session {
     number: u64,
+    /// The connection it came on, among all of the coordinator.
+    connection: u64,
     /// Absent once the stream is closed.
     outbox: Option<mpsc::Sender<Result<ToAgent, tonic::Status>>>,
     closed: CancellationToken,
@@ -54,11 +56,15 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// Makes a stream the agent's one, with `welcome` as its first message; an older one is closed. Nothing once the
-    /// coordinator is going down: then nobody is welcome any more.
+    /// Makes the stream on `connection` the agent's one, with `welcome` as its first message; an older one is closed.
+    ///
+    /// Nothing once the coordinator is going down: then nobody is welcome any more. Nothing either if the agent has
+    /// greeted on a later connection: this greeting was under way when the agent gave it up, and what it says of its
+    /// workers is out of date.
     pub(crate) fn open(
         &self,
         agent: &AgentId,
+        connection: u64,
         outbox: mpsc::Sender<Result<ToAgent, tonic::Status>>,
         welcome: Welcome,
     ) -> Option<Place> {
@@ -67,11 +73,18 @@ impl Sessions {
         if inner.is_closed {
             return None;
         }
+        if let Some(later) =
+            inner.latest.get(agent).map(|latest| latest.connection).filter(|later| *later > connection)
+        {
+            tracing::info!(agent_id = %agent, connection, later, "a greeting that its agent gave up is passed over");
+            return None;
+        }
         inner.next += 1;
         let number = inner.next;
         let welcome = ToAgent { message: Some(to_agent::Message::Welcome(welcome)) };
         outbox.try_send(Ok(welcome)).ok()?;
-        let session = Session { number, outbox: Some(outbox), closed: closed.clone(), over: over.clone() };
+        let session =
+            Session { number, connection, outbox: Some(outbox), closed: closed.clone(), over: over.clone() };
         let former_over = match inner.latest.insert(agent.clone(), session) {
             Some(former) => {
                 former.closed.cancel();
@@ -157,8 +170,12 @@ mod tests {
     type Inbox = mpsc::Receiver<Result<ToAgent, tonic::Status>>;
 
     fn open(sessions: &Sessions, agent: &AgentId) -> (Place, Inbox) {
+        open_on(1, sessions, agent)
+    }
+
+    fn open_on(connection: u64, sessions: &Sessions, agent: &AgentId) -> (Place, Inbox) {
         let (outbox, mut inbox) = mpsc::channel(1);
-        let place = sessions.open(agent, outbox, Welcome::default()).expect("it is open");
+        let place = sessions.open(agent, connection, outbox, Welcome::default()).expect("it is open");
         assert!(inbox.try_recv().is_ok(), "the welcome comes first");
         (place, inbox)
     }
@@ -191,6 +208,22 @@ mod tests {
     }
 
     #[test]
+    fn a_greeting_that_was_given_up_replaces_no_later_one() {
+        let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
+        let (present, mut present_inbox) = open_on(7, &sessions, &agent);
+        let (outbox, mut inbox) = mpsc::channel(1);
+        assert!(sessions.open(&agent, 6, outbox, Welcome::default()).is_none());
+        assert!(inbox.try_recv().is_err() && !present.closed.is_cancelled());
+        sessions.send(&agent, forget());
+        assert!(present_inbox.try_recv().is_ok());
+        // Also once the later one is over: it was the agent's last word.
+        assert!(sessions.close(&agent, &present));
+        let (outbox, _inbox) = mpsc::channel(1);
+        assert!(sessions.open(&agent, 6, outbox, Welcome::default()).is_none());
+        open_on(8, &sessions, &agent);
+    }
+
+    #[test]
     fn an_agent_that_takes_no_messages_is_cut_off() {
         let (sessions, agent) = (Sessions::default(), "a".parse().expect("an id"));
         let (place, _inbox) = open(&sessions, &agent);
@@ -207,7 +240,7 @@ mod tests {
         sessions.close_all();
         assert!(before.closed.is_cancelled());
         let (outbox, mut inbox) = mpsc::channel(1);
-        assert!(sessions.open(&"b".parse().expect("an id"), outbox, Welcome::default()).is_none());
+        assert!(sessions.open(&"b".parse().expect("an id"), 1, outbox, Welcome::default()).is_none());
         assert!(inbox.try_recv().is_err(), "nobody is welcome any more");
     }
 
@@ -223,7 +256,7 @@ mod tests {
         let extension = LeaseExtension { length_ms: 300_000 };
         assert_eq!(told, Some(to_agent::Message::LeaseExtension(extension)));
         let (outbox, mut inbox) = mpsc::channel(1);
-        assert!(sessions.open(&agent, outbox, Welcome::default()).is_none());
+        assert!(sessions.open(&agent, 1, outbox, Welcome::default()).is_none());
         assert!(inbox.try_recv().is_err());
     }
 

@@ -31,7 +31,7 @@ pub use credential::{Credential, LiveCredential, PendingKey};
 pub use endpoint::{EndpointDialer, endpoint_server_config};
 pub use error::MtlsError;
 pub use fingerprint::Fingerprint;
-pub use listener::{Admission, MtlsListener, MtlsStream, PeerInfo, accept};
+pub use listener::{Admission, Connection, MtlsListener, MtlsStream, PeerInfo, accept};
 pub use name::{COORDINATOR_HOST, NameError, PeerName};
 pub use refusal::Refusal;
 pub use site::SiteCertificate;

@@ -37,9 +37,23 @@ pub enum Admission {
     Anybody,
 }
 
+/// A connection that was just made.
+#[derive(Debug)]
+pub struct Connection {
+    /// Nothing was read from it or written to it yet.
+    pub stream: TcpStream,
+    /// The peer's address.
+    pub address: SocketAddr,
+    /// As in [`PeerInfo::connection`].
+    pub number: u64,
+}
+
 /// Who is at the other end; a request's extensions hold one.
 #[derive(Debug, Clone)]
 pub struct PeerInfo {
+    /// Numbers the listener's connections as they are made. A peer speaks only once it is heard, so what it says on a
+    /// connection that it dialled after it gave up another has the higher number, whichever of them is read first.
+    pub connection: u64,
     /// The peer's address.
     pub address: SocketAddr,
     /// The peer's name; `None` where no certificate is asked for.
@@ -164,12 +178,13 @@ struct Door {
 async fn accept_all(listener: TcpListener, door: Door, ready: mpsc::Sender<MtlsStream>) {
     let slots = Arc::new(Semaphore::new(HANDSHAKES));
     let mut handshakes = JoinSet::new();
-    loop {
+    for number in 1.. {
         let slot = slots.clone().acquire_owned().await.expect("the semaphore is never closed");
         while handshakes.try_join_next().is_some() {}
         match listener.accept().await {
             Ok((stream, address)) => {
-                handshakes.spawn(admit(stream, address, door.clone(), ready.clone(), slot));
+                let connection = Connection { stream, address, number };
+                handshakes.spawn(admit(connection, door.clone(), ready.clone(), slot));
             }
             Err(error) => {
                 tracing::warn!(%error, "accepting a connection failed");
@@ -180,13 +195,13 @@ async fn accept_all(listener: TcpListener, door: Door, ready: mpsc::Sender<MtlsS
 }
 
 async fn admit(
-    stream: TcpStream,
-    address: SocketAddr,
+    connection: Connection,
     door: Door,
     ready: mpsc::Sender<MtlsStream>,
     _slot: OwnedSemaphorePermit,
 ) {
-    match accept(stream, address, door.config, door.admission, &door.cluster).await {
+    let address = connection.address;
+    match accept(connection, door.config, door.admission, &door.cluster).await {
         // A server that is shutting down takes no more connections.
         Ok(stream) => drop(ready.send(stream).await),
         Err(refusal) => {
@@ -209,12 +224,12 @@ async fn admit(
 /// # Errors
 /// The reason it is not. Cancel safe: the connection is closed.
 pub async fn accept(
-    stream: TcpStream,
-    address: SocketAddr,
+    connection: Connection,
     config: Arc<ServerConfig>,
     admission: Admission,
     cluster: &str,
 ) -> Result<MtlsStream, Refusal> {
+    let Connection { stream, address, number } = connection;
     stream.set_nodelay(true)?;
     let handshake = async {
         if plain::is_http(&stream).await? {
@@ -245,5 +260,5 @@ pub async fn accept(
             }
         }
     };
-    Ok(MtlsStream { stream, peer: PeerInfo { address, name, certificate } })
+    Ok(MtlsStream { stream, peer: PeerInfo { connection: number, address, name, certificate } })
 }

@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use hearth_mtls::{
-    Admission, Authority, ClientIdentity, Credential, LiveCredential, MtlsStream, PeerName, Refusal, Terms,
-    accept, agents_channel, agents_server_config, enrolment_channel, enrolment_server_config,
+    Admission, Authority, ClientIdentity, Connection, Credential, LiveCredential, MtlsStream, PeerName,
+    Refusal, Terms, accept, agents_channel, agents_server_config, enrolment_channel, enrolment_server_config,
 };
 use rustls::ClientConfig;
 use std::sync::Arc;
@@ -32,6 +32,11 @@ fn identity(trusted: &Authority, credential: &Credential) -> ClientIdentity {
     ClientIdentity::new(trusted.certificate(), "home", LiveCredential::new(credential).unwrap()).unwrap()
 }
 
+async fn connection(listener: &TcpListener) -> Connection {
+    let (stream, address) = listener.accept().await.unwrap();
+    Connection { stream, address, number: 1 }
+}
+
 /// Serves one connection with the authority's coordinator certificate.
 async fn serve(authority: &Authority) -> (String, tokio::task::JoinHandle<Result<MtlsStream, Refusal>>) {
     serve_as(authority, &PeerName::Coordinator).await
@@ -45,10 +50,10 @@ async fn serve_as(
     let config = agents_server_config(authority.certificate(), credential).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
-    let served = tokio::spawn(async move {
-        let (stream, peer) = listener.accept().await.unwrap();
-        accept(stream, peer, config, Admission::Agents, "home").await
-    });
+    let served =
+        tokio::spawn(
+            async move { accept(connection(&listener).await, config, Admission::Agents, "home").await },
+        );
     (address, served)
 }
 
@@ -159,8 +164,7 @@ async fn enrolment(authority: &Authority) -> (String, tokio::task::JoinHandle<Re
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let served = tokio::spawn(async move {
-        let (stream, peer) = listener.accept().await.unwrap();
-        let mut stream = accept(stream, peer, config, Admission::Anybody, "home").await?;
+        let mut stream = accept(connection(&listener).await, config, Admission::Anybody, "home").await?;
         Ok(stream.read(&mut [0; 64]).await.unwrap_or(0))
     });
     (address, served)

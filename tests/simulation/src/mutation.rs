@@ -28,6 +28,8 @@ pub enum Mutation {
     IgnoreStopOfUnknown,
     /// An agent greets while orders of the former stream still wait.
     GreetWhileOrdersWait,
+    /// A greeting counts although its agent has dialled anew since.
+    HeedAbandonedGreetings,
     /// A keeper does nothing at the end of a lease.
     NeverFreeze,
     /// An agent back in contact lets outdated drivers go on.
@@ -48,7 +50,7 @@ pub enum Mutation {
 
 impl Mutation {
     /// Every way.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::AnswerBeforeCommit,
         Self::PerformBeforeCommit,
         Self::ReleaseBookingAtStop,
@@ -59,6 +61,7 @@ impl Mutation {
         Self::EndWhatWasToldToStart,
         Self::IgnoreStopOfUnknown,
         Self::GreetWhileOrdersWait,
+        Self::HeedAbandonedGreetings,
         Self::NeverFreeze,
         Self::ThawOutdated,
         Self::ExtendUnrecorded,
@@ -84,9 +87,10 @@ impl Mutation {
             Self::LaunchAgain => &[K::AgentCrash],
             Self::EndWhatWasToldToStart => &[K::StoreTrouble, K::SupplyTrouble],
             Self::GreetWhileOrdersWait => &[K::DiskFull, K::CutStream, K::CoordinatorCrash],
+            Self::HeedAbandonedGreetings => &[K::AgentCrash, K::CoordinatorCrash],
             Self::IgnoreStopOfUnknown => &[K::SupplyTrouble],
             Self::NeverFreeze | Self::ThawOutdated => &[K::LinkDown, K::AgentPause],
-            Self::ExtendUnrecorded => &[K::CoordinatorLeaves, K::LinkDown],
+            Self::ExtendUnrecorded => &[K::CoordinatorLeaves, K::CoordinatorCrash, K::LinkDown],
             Self::ExtendFromHearing => &[K::CoordinatorLeaves, K::AgentPause],
             Self::StartWithoutContact | Self::ExecuteTooLate => &[K::AgentPause, K::DiskFull],
             Self::KeepWorldAfterFailure => &[K::StoreTrouble],

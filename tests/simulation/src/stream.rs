@@ -109,7 +109,8 @@ impl Cluster {
         let latency = match self.net.below(100) {
             0..90 => self.net.between(50, 2 * MS),
             90..99 => self.net.below(100 * MS),
-            _ => self.net.below(3 * S),
+            // Lost on the way and sent again, several times over.
+            _ => self.net.below(15 * S),
         };
         // What a link that is down holds up is sent again once it is up.
         let sent = self.now.max(self.hosts[host].link_down_until);
@@ -213,7 +214,10 @@ impl Cluster {
     /// `Sessions::open`.
     fn open(&mut self, stream: StreamId) {
         let host = self.streams[stream].host;
-        if self.running().is_closed {
+        let latest = self.running().latest[host].map(|(latest, _)| latest);
+        // Streams are numbered as they are dialled, like the connections below them.
+        let is_abandoned = latest.is_some_and(|latest| latest > stream);
+        if self.running().is_closed || is_abandoned && self.mutation != Mutation::HeedAbandonedGreetings {
             return self.is_over(stream);
         }
         let epoch = self.running().epoch;
@@ -271,7 +275,7 @@ impl Cluster {
             let at = self.delay(host, self.streams[stream].down_until);
             self.queue.at(at, Event::AgentNotices(stream));
         }
-        // It may have been dialled earlier: greetings of two streams overtake each other.
+        // One that was dialled earlier waits only where abandoned greetings are heeded.
         let waiting = (0..self.streams.len()).rev().find(|other| self.streams[*other].awaits == Some(stream));
         if let Some(waiting) = waiting {
             self.begin_if_former_is_over(waiting);
