@@ -1,7 +1,5 @@
 """What a host may run out of, and what becomes of the jobs it was to run."""
 
-import itertools
-import subprocess
 from pathlib import Path
 
 import pytest
