@@ -4,6 +4,7 @@
 
 mod support;
 
+use hearth_processes::{mounts_below, unmount};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -16,8 +17,29 @@ fn uid(world: &World, worker: &str) -> Option<u32> {
     Some(u32::try_from(state["uid"].as_u64()?).unwrap())
 }
 
-fn mounts() -> String {
-    std::fs::read_to_string("/proc/self/mountinfo").unwrap()
+/// Whatever is mounted below a directory, unmounted with the test.
+struct Mounts(PathBuf);
+
+impl Mounts {
+    /// Mounts a file system, and says whether this process may.
+    fn add(&self, at: &Path) -> bool {
+        std::fs::create_dir(at).unwrap();
+        let done = Command::new("mount").args(["-t", "tmpfs", "hearth-test"]).arg(at).status();
+        done.is_ok_and(|status| status.success())
+    }
+
+    fn count(&self) -> usize {
+        mounts_below(&self.0).unwrap().len()
+    }
+}
+
+impl Drop for Mounts {
+    fn drop(&mut self) {
+        for path in mounts_below(&self.0).unwrap_or_default() {
+            // The test has failed already.
+            let _ = unmount(&path);
+        }
+    }
 }
 
 /// The control groups of the agent itself.
@@ -47,18 +69,16 @@ async fn what_escaped_from_a_worker_is_removed_with_it() {
     };
     // Neither is a thing that a worker can do.
     let mut escaped = Stray(Command::new("sleep").arg("600").uid(uid).spawn().unwrap());
-    let mounted = world.worker_dir("w1").join("work/a mount");
-    std::fs::create_dir(&mounted).unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "hearth-test"]).arg(&mounted).status();
-    let is_mounted = mount.is_ok_and(|status| status.success());
-    assert_eq!(is_mounted, mounts().contains("hearth-test"));
+    let mounts = Mounts(world.root.path().to_owned());
+    let is_mounted = mounts.add(&world.worker_dir("w1").join("work/a mount"));
+    assert_eq!(mounts.count(), usize::from(is_mounted));
 
     world.stop("w1", 1, 0).await;
     world.coordinator.ended("w1").await;
     world.forget("w1").await;
     world.log_says("worker removed").await;
     assert!(!escaped.0.wait().unwrap().success(), "it was killed");
-    assert!(!mounts().contains("hearth-test"));
+    assert_eq!(mounts.count(), 0);
     assert!(std::fs::read_dir(world.root.path().join("state/workers")).unwrap().next().is_none());
 }
 
