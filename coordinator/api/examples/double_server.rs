@@ -10,6 +10,7 @@ mod double;
 use axum::extract::Request;
 use axum::routing::any;
 use double::Double;
+use hearth_api::emr::PageTokens;
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
 use hearth_identity::{Identity, MemoryDocuments};
@@ -28,7 +29,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let documents = Arc::new(MemoryDocuments::default());
     let identity = Arc::new(Identity::open(documents, &[7; 32], "000000000000").await?);
     let key = identity.ensure_administrator("admin", now()).await?;
-    let api = Arc::new(Api::new(identity, Arc::new(Double::new(now())), "us-east-1", now));
+    let api = Arc::new(Api::new(
+        identity,
+        Arc::new(Double::new(now())),
+        PageTokens::new(&[7; 32]),
+        "us-east-1",
+        now,
+    ));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("export AWS_ENDPOINT_URL=http://{}", listener.local_addr()?);
     println!("export AWS_ACCESS_KEY_ID={}", key.key.id);

@@ -1,5 +1,6 @@
 //! The front: every request is identified, read, authenticated and handed to the service it is signed for.
 
+use crate::emr::PageTokens;
 use crate::emr::control_plane::ControlPlane;
 use crate::route::{Route, Service, route};
 use crate::sigv4::{Presented, SignatureError, sha256_hex};
@@ -33,6 +34,7 @@ pub struct Connection {
 pub struct Api {
     identity: Arc<Identity>,
     control: Arc<dyn ControlPlane>,
+    page_tokens: PageTokens,
     region: String,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -48,10 +50,11 @@ impl Api {
     pub fn new(
         identity: Arc<Identity>,
         control: Arc<dyn ControlPlane>,
+        page_tokens: PageTokens,
         region: impl Into<String>,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { identity, control, region: region.into(), clock: Arc::new(clock) }
+        Self { identity, control, page_tokens, region: region.into(), clock: Arc::new(clock) }
     }
 
     /// Answers a request for any service but S3 (see [`route`]); unsigned requests, those for the gateway included, are
@@ -96,6 +99,7 @@ impl Api {
                 let call = emr::Call {
                     identity: &self.identity,
                     control: &*self.control,
+                    page_tokens: &self.page_tokens,
                     region: &self.region,
                     principal: &principal,
                     context,

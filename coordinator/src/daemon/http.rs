@@ -17,6 +17,7 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
+use hearth_api::emr::PageTokens;
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
 use hearth_engine::{Engine, now};
@@ -41,7 +42,13 @@ impl Front {
         let sig_v2 = if config.query_sigv2 { QuerySigV2::Accepted } else { QuerySigV2::Refused };
         let gate = Arc::new(IdentityGate(parts.identity.clone()));
         Self {
-            api: Arc::new(Api::new(parts.identity.clone(), control.clone(), config.region.clone(), now)),
+            api: Arc::new(Api::new(
+                parts.identity.clone(),
+                control.clone(),
+                PageTokens::new(&parts.master_key),
+                config.region.clone(),
+                now,
+            )),
             objects: gateway(parts.objects.clone(), gate, &config.region, sig_v2),
             progress: Arc::new(ProgressPage {
                 identity: parts.identity.clone(),

@@ -5,6 +5,7 @@
 mod documents;
 mod enrolment;
 mod error;
+mod listing;
 mod reads;
 mod restored;
 mod schema;
@@ -13,7 +14,8 @@ mod writer;
 pub use documents::{Document, DocumentConflict};
 pub use enrolment::{Enrolled, JoinToken, TokenRefused};
 pub use error::StoreError;
-pub use reads::{ApplicationRecord, Cursor, JobRunRecord, RunFilter};
+pub use listing::{Cursor, RunFilter};
+pub use reads::{ApplicationRecord, JobRunRecord};
 pub use restored::{ObjectsRestored, Unfinished, prepare_restored};
 
 use hearth_types::Epoch;

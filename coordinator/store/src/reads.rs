@@ -1,5 +1,6 @@
 //! Reading: the world at start, and what the API shows and lists.
 
+use crate::listing::{self, Cursor, RunFilter};
 use crate::{Store, StoreError};
 use hearth_coordinator_core::agent::Agent;
 use hearth_coordinator_core::application::Application;
@@ -10,7 +11,7 @@ use hearth_coordinator_core::release::Release;
 use hearth_coordinator_core::tokens::TOKENS_IN_MIND;
 use hearth_coordinator_core::worker::Worker;
 use hearth_coordinator_core::world::World;
-use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Timestamp};
+use hearth_types::{ApplicationId, ApplicationState, JobRunId};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use sqlx::sqlite::{Sqlite, SqliteRow};
@@ -33,28 +34,6 @@ pub struct JobRunRecord {
     pub run: JobRun,
     /// The document.
     pub document: Value,
-}
-
-/// Where a page of a listing ended: listings go from the newest to the oldest, then by id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cursor {
-    /// When the last item was made.
-    pub created_at: Timestamp,
-    /// Its id.
-    pub id: String,
-}
-
-/// Which job runs to list.
-#[derive(Debug, Clone, Default)]
-pub struct RunFilter {
-    /// Only these states; all if empty.
-    pub states: BTreeSet<JobRunState>,
-    /// Only those made after this moment.
-    pub created_after: Option<Timestamp>,
-    /// Only those made before this moment.
-    pub created_before: Option<Timestamp>,
-    /// Only those of this mode, as the API names it.
-    pub mode: Option<String>,
 }
 
 impl Store {
@@ -124,9 +103,7 @@ impl Store {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Vec<ApplicationRecord>, StoreError> {
-        let mut query = QueryBuilder::<Sqlite>::new("SELECT row, document FROM applications WHERE 1 = 1");
-        one_of(&mut query, states.iter().map(|state| state.as_str()));
-        page(&mut query, after, limit);
+        let mut query = listing::applications(states, after, limit);
         let rows =
             query.build().fetch_all(&self.readers).await.map_err(StoreError::sql("listing applications"))?;
         rows.iter().map(application_record).collect()
@@ -150,20 +127,7 @@ impl Store {
         after: Option<&Cursor>,
         limit: u32,
     ) -> Result<Vec<JobRunRecord>, StoreError> {
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT row, document FROM job_runs WHERE application = ");
-        query.push_bind(application.as_str().to_owned());
-        one_of(&mut query, filter.states.iter().map(|state| state.as_str()));
-        if let Some(moment) = filter.created_after {
-            query.push(" AND created_at > ").push_bind(moment.as_millis());
-        }
-        if let Some(moment) = filter.created_before {
-            query.push(" AND created_at < ").push_bind(moment.as_millis());
-        }
-        if let Some(mode) = &filter.mode {
-            query.push(" AND json_extract(document, '$.mode') = ").push_bind(mode.clone());
-        }
-        page(&mut query, after, limit);
+        let mut query = listing::job_runs(application, filter, after, limit);
         let rows =
             query.build().fetch_all(&self.readers).await.map_err(StoreError::sql("listing job runs"))?;
         rows.iter().map(run_record).collect()
@@ -201,27 +165,6 @@ async fn token_uses(
         Ok(Change::Token { token, resource: get(3)? })
     };
     rows.iter().map(read).collect()
-}
-
-fn one_of(query: &mut QueryBuilder<Sqlite>, states: impl ExactSizeIterator<Item = &'static str>) {
-    if states.len() > 0 {
-        query.push(" AND state IN (");
-        let mut list = query.separated(", ");
-        for state in states {
-            list.push_bind(state);
-        }
-        query.push(")");
-    }
-}
-
-fn page(query: &mut QueryBuilder<Sqlite>, after: Option<&Cursor>, limit: u32) {
-    if let Some(after) = after {
-        let at = after.created_at.as_millis();
-        query.push(" AND (created_at < ").push_bind(at);
-        query.push(" OR (created_at = ").push_bind(at);
-        query.push(" AND id > ").push_bind(after.id.clone()).push("))");
-    }
-    query.push(" ORDER BY created_at DESC, id LIMIT ").push_bind(i64::from(limit));
 }
 
 fn parse<T: DeserializeOwned>(what: &'static str, row: &SqliteRow, column: usize) -> Result<T, StoreError> {

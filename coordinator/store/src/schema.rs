@@ -5,7 +5,8 @@ use hearth_sqlite::{Schema, schema_version};
 use sqlx::{Connection, SqlitePool};
 
 /// Each step brings the schema from its index to its index + 1.
-const STEPS: &[&str] = &[r"
+const STEPS: &[&str] = &[
+    r"
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE applications (
   id TEXT PRIMARY KEY, state TEXT NOT NULL, created_at INTEGER NOT NULL, row TEXT NOT NULL, document TEXT NOT NULL DEFAULT '{}'
@@ -34,7 +35,15 @@ CREATE TABLE join_tokens (
 CREATE TABLE events (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, kind TEXT NOT NULL, resource TEXT NOT NULL, state TEXT NOT NULL
 ) STRICT;
-"];
+",
+    // What listings filter by, each in the order of listings.
+    r"
+ALTER TABLE job_runs ADD COLUMN mode TEXT NOT NULL DEFAULT 'BATCH';
+UPDATE job_runs SET mode = 'STREAMING' WHERE document ->> '$.mode' = 'STREAMING';
+CREATE INDEX job_runs_by_mode_and_state ON job_runs (application, mode, state, created_at DESC, id);
+CREATE INDEX applications_by_state ON applications (state, created_at DESC, id);
+",
+];
 
 /// What the state database must be.
 pub(crate) fn schema() -> Schema {

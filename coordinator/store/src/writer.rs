@@ -6,6 +6,7 @@ use crate::{Store, StoreError};
 use hearth_coordinator_core::command::Change;
 use hearth_faults::{Point, reach};
 use hearth_types::{AgentId, Epoch, Timestamp};
+use serde_json::Value;
 use sqlx::{Connection, Row, SqliteConnection, SqlitePool};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -273,9 +274,12 @@ async fn write_change(
             .bind(text(run)?)
         }
         Change::JobRunDocument { id, document } => {
-            sqlx::query("UPDATE job_runs SET document = ?2 WHERE id = ?1")
+            // Absent where nobody said it: the service's default.
+            let mode = document.get("mode").and_then(Value::as_str).unwrap_or("BATCH");
+            sqlx::query("UPDATE job_runs SET document = ?2, mode = ?3 WHERE id = ?1")
                 .bind(id.as_str())
                 .bind(text(document)?)
+                .bind(mode)
         }
         Change::Worker(worker) => sqlx::query(
             "INSERT INTO workers (id, run, agent, live, row) VALUES (?1, ?2, ?3, ?4, ?5)

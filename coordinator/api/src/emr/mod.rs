@@ -17,6 +17,7 @@ use axum::body::Body;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
+pub use page_token::PageTokens;
 pub(crate) use service::{Call, refuse, refuse_service, refuse_too_large, serve};
 
 fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> {

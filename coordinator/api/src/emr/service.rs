@@ -6,7 +6,7 @@ use super::control_plane::{
 use super::exception::Exception;
 use super::json;
 use super::operation::{Operation, find, gather};
-use super::page_token;
+use super::page_token::PageTokens;
 use super::shape::faults;
 use super::wire::{
     CreateApplicationRequest, JobRunMode, StartJobRunRequest, UpdateApplicationRequest, epoch_seconds,
@@ -29,6 +29,7 @@ const PAGE_LIMIT: usize = 50;
 pub(crate) struct Call<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) control: &'a dyn ControlPlane,
+    pub(crate) page_tokens: &'a PageTokens,
     pub(crate) region: &'a str,
     pub(crate) principal: &'a Principal,
     /// What is known about the request whatever it asks: time, source address, transport.
@@ -142,7 +143,7 @@ impl Call<'_> {
                 let filter: ApplicationFilterInput = typed(input.clone())?;
                 let (listing, page) = self.page(operation, input)?;
                 let filter = ApplicationFilter { states: filter.states };
-                listed("applications", &listing, self.control.list_applications(filter, page).await?)
+                self.listed("applications", &listing, self.control.list_applications(filter, page).await?)
             }
             O::UpdateApplication => {
                 let request: UpdateApplicationRequest = typed(input)?;
@@ -178,7 +179,7 @@ impl Call<'_> {
                     created_at_before: filter.created_at_before,
                     mode: filter.mode,
                 };
-                listed("jobRuns", &listing, self.control.list_job_runs(&id, filter, page).await?)
+                self.listed("jobRuns", &listing, self.control.list_job_runs(&id, filter, page).await?)
             }
             O::GetJobRun | O::CancelJobRun | O::ListJobRunAttempts | O::GetDashboardForJobRun => {
                 let of: JobRunInput = typed(input.clone())?;
@@ -196,7 +197,7 @@ impl Call<'_> {
                     O::ListJobRunAttempts => {
                         let (listing, page) = self.page(operation, input)?;
                         let found = self.control.list_job_run_attempts(&application, &run, page).await?;
-                        listed("jobRunAttempts", &listing, found)
+                        self.listed("jobRunAttempts", &listing, found)
                     }
                     O::GetDashboardForJobRun => {
                         let path = self.control.dashboard_of_job_run(&application, &run, of.attempt).await?;
@@ -236,16 +237,35 @@ impl Call<'_> {
             members.remove("nextToken");
             members.remove("maxResults");
         }
+        // The same filter, however it is written.
         input.sort_all_objects();
+        if let Some(Value::Array(states)) = input.get_mut("states") {
+            states.sort_by(|a, b| a.as_str().cmp(&b.as_str()));
+            states.dedup();
+        }
         let listing = format!("{} {input}", operation.name());
         let after = match page.next_token {
             None => None,
-            Some(token) => Some(page_token::unwrap(&listing, &token).ok_or_else(|| {
+            Some(token) => Some(self.page_tokens.unwrap(&listing, &token).ok_or_else(|| {
                 Exception::validation("The nextToken is not valid for this listing and its filters.")
             })?),
         };
         let limit = page.max_results.unwrap_or(PAGE_LIMIT).min(PAGE_LIMIT);
         Ok((listing, Page { limit, after }))
+    }
+
+    /// The answer that holds a page.
+    fn listed<T: Serialize>(
+        &self,
+        member: &str,
+        listing: &str,
+        found: Listing<T>,
+    ) -> Result<Value, Exception> {
+        let mut body = object!({ member: found.items });
+        if let Some(next) = found.next {
+            body["nextToken"] = Value::String(self.page_tokens.wrap(listing, &next));
+        }
+        Ok(body)
     }
 
     pub(super) async fn authorize_application(
@@ -330,12 +350,4 @@ pub(super) fn typed<T: DeserializeOwned>(input: Value) -> Result<T, Exception> {
 
 fn answer(body: impl Serialize) -> Result<Value, Exception> {
     Ok(serde_json::to_value(body).expect("wire structures are JSON"))
-}
-
-fn listed<T: Serialize>(member: &str, listing: &str, found: Listing<T>) -> Result<Value, Exception> {
-    let mut body = object!({ member: found.items });
-    if let Some(next) = found.next {
-        body["nextToken"] = Value::String(page_token::wrap(listing, &next));
-    }
-    Ok(body)
 }

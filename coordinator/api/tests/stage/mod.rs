@@ -2,6 +2,7 @@
 
 use crate::double::Double;
 use axum::body::Body;
+use hearth_api::emr::PageTokens;
 use hearth_api::sigv4::{Signer, sha256_hex};
 use hearth_api::{Api, Connection};
 use hearth_identity::{Identity, IdentityPolicy, MemoryDocuments};
@@ -48,7 +49,13 @@ impl Stage {
         identity.put_user_policy("member", "team", policy.expect("valid")).await.expect("put");
         let member = identity.create_access_key("member", NOW).await.expect("made");
         Self {
-            api: Api::new(identity, Arc::new(Double::new(NOW)), "us-east-1", || NOW),
+            api: Api::new(
+                identity,
+                Arc::new(Double::new(NOW)),
+                PageTokens::new(&[7; 32]),
+                "us-east-1",
+                || NOW,
+            ),
             administrator: (administrator.key.id, administrator.secret_access_key),
             member: (member.key.id, member.secret_access_key),
         }
