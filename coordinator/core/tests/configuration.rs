@@ -31,6 +31,16 @@ proptest! {
         }
     }
 
+    /// Three levels come to the same whichever two are merged first. Not so where something is removed: once a removal has
+    /// done its work there is nothing left to remove the same from a level below.
+    #[test]
+    fn merging_is_associative_where_nothing_is_removed(a in lists(), b in lists(), c in lists()) {
+        let [a, b, c] = [a, b, c].map(|list| {
+            list.into_iter().filter(|object| !object.is_removal()).collect::<Vec<_>>()
+        });
+        prop_assert_eq!(merge(&merge(&a, &b), &c), merge(&a, &merge(&b, &c)));
+    }
+
     #[test]
     fn merging_again_changes_nothing(application in lists(), job in lists()) {
         let merged = merge(&application, &job);

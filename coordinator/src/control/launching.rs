@@ -1,6 +1,7 @@
 //! From a `StartJobRun` request to what will be launched.
 
 use super::applications::core_configurations;
+use super::monitoring;
 use hearth_api::emr::control_plane::ControlError;
 use hearth_api::emr::wire;
 use hearth_coordinator_core::configuration;
@@ -110,9 +111,10 @@ pub(super) fn run_spec(
     if !launch.ignored.is_empty() {
         tracing::warn!(job_run_id = %id, names = ?launch.ignored, "settings of a job run have no effect");
     }
-    let monitoring =
-        overrides.monitoring_configuration.or_else(|| basis.application.monitoring_configuration.clone());
-    let monitoring = monitoring.unwrap_or_default();
+    let monitoring = monitoring::merged(
+        basis.application.monitoring_configuration.as_ref(),
+        overrides.monitoring_configuration.as_ref(),
+    );
     let (driver, executor) = processes(&launch);
     Ok(RunSpec {
         role_arn: request.execution_role_arn.clone(),

@@ -4,6 +4,7 @@ mod applications;
 mod dashboards;
 mod job_runs;
 mod launching;
+mod monitoring;
 mod paging;
 mod refusals;
 mod settings;
