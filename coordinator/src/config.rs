@@ -2,14 +2,17 @@
 
 use anyhow::Context;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 mod endpoint;
 mod leases;
+mod quotas;
 
 pub use endpoint::EndpointTls;
+pub use quotas::ApiLimit;
 
 /// Prefix of environment variables that override keys.
 const OVERRIDE_PREFIX: &str = "HEARTH_COORDINATOR_";
@@ -62,6 +65,14 @@ pub struct CoordinatorConfig {
     pub lease_extension_ms: u32,
     /// Whether started applications are updated only as the service does: in what concerns concurrency and queueing.
     pub strict_updates: bool,
+    /// Whether the account has the service's default quotas and limits of requests, where no key below says otherwise.
+    pub service_quotas: bool,
+    /// vCPUs that all workers may hold together.
+    pub quota_vcpus: Option<u32>,
+    /// Job runs that may wait in QUEUED.
+    pub quota_queued_job_runs: u32,
+    /// How often operations may be asked for, by the model's name.
+    pub api_limits: BTreeMap<String, ApiLimit>,
     /// Days that logs stay in managed storage (guide:4642).
     pub managed_log_retention_days: u32,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
@@ -95,6 +106,10 @@ impl Default for CoordinatorConfig {
             heartbeat_ms: 5_000,
             lease_extension_ms: 300_000,
             strict_updates: false,
+            service_quotas: false,
+            quota_vcpus: None,
+            quota_queued_job_runs: 2000,
+            api_limits: BTreeMap::new(),
             managed_log_retention_days: 30,
             query_sigv2: true,
             releases_dir: None,
@@ -126,6 +141,7 @@ impl CoordinatorConfig {
             self.managed_log_retention_days >= 1,
             "managed_log_retention_days must be at least 1, or logs are gone before they can be read"
         );
+        self.check_quotas()?;
         self.check_endpoint()?;
         let serves_others =
             [self.agents_listen, self.enrolment_listen].iter().any(|address| !address.ip().is_loopback());

@@ -29,6 +29,8 @@ pub struct UpOptions {
     pub listen: SocketAddr,
     /// Offer what the machine has, and no more.
     pub capacity_real: bool,
+    /// Have the service's default quotas and limits of requests.
+    pub service_quotas: bool,
     /// Serve plain HTTP on an address that is not loopback.
     pub insecure_http: bool,
     /// Serve within TLS.
@@ -51,6 +53,7 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
     let config = CoordinatorConfig {
         data_dir: data_dir.join("coordinator"),
         listen: options.listen,
+        service_quotas: options.service_quotas,
         insecure_http: options.insecure_http,
         tls: options.tls,
         tls_names: options.tls_names,

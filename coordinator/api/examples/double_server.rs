@@ -10,7 +10,7 @@ mod double;
 use axum::extract::Request;
 use axum::routing::any;
 use double::Double;
-use hearth_api::emr::PageTokens;
+use hearth_api::emr::{PageTokens, Throttle};
 use hearth_api::route::{Route, Service, route};
 use hearth_api::{Api, Connection};
 use hearth_identity::{Identity, MemoryDocuments};
@@ -33,6 +33,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         identity,
         Arc::new(Double::new(now())),
         PageTokens::new(&[7; 32]),
+        Throttle::default(),
         "us-east-1",
         now,
     ));

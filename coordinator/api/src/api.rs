@@ -1,7 +1,7 @@
 //! The front: every request is identified, read, authenticated and handed to the service it is signed for.
 
-use crate::emr::PageTokens;
 use crate::emr::control_plane::ControlPlane;
+use crate::emr::{PageTokens, Throttle};
 use crate::route::{Route, Service, route};
 use crate::sigv4::{Presented, SignatureError, sha256_hex};
 use crate::{emr, query};
@@ -35,6 +35,7 @@ pub struct Api {
     identity: Arc<Identity>,
     control: Arc<dyn ControlPlane>,
     page_tokens: PageTokens,
+    throttle: Throttle,
     region: String,
     clock: Arc<dyn Fn() -> Timestamp + Send + Sync>,
 }
@@ -51,10 +52,16 @@ impl Api {
         identity: Arc<Identity>,
         control: Arc<dyn ControlPlane>,
         page_tokens: PageTokens,
+        throttle: Throttle,
         region: impl Into<String>,
         clock: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
-        Self { identity, control, page_tokens, region: region.into(), clock: Arc::new(clock) }
+        Self { identity, control, page_tokens, throttle, region: region.into(), clock: Arc::new(clock) }
+    }
+
+    /// The limits of the operations.
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// Answers a request for any service but S3 (see [`route`]); unsigned requests, those for the gateway included, are
@@ -100,6 +107,8 @@ impl Api {
                     identity: &self.identity,
                     control: &*self.control,
                     page_tokens: &self.page_tokens,
+                    throttle: &self.throttle,
+                    now,
                     region: &self.region,
                     principal: &principal,
                     context,

@@ -27,6 +27,9 @@ pub struct Application {
     pub maximum_capacity: Option<WorkerSize>,
     /// The most job runs at once; more wait in QUEUED.
     pub concurrency: Option<u32>,
+    /// How long a job run may be in QUEUED.
+    #[serde(default)]
+    pub queue_timeout: Option<Duration>,
     /// How often it was updated: an update made from what is outdated is not carried out.
     #[serde(default)]
     pub revision: u64,

@@ -273,6 +273,20 @@ pub enum Refusal {
         /// How many.
         active: usize,
     },
+    /// It would have to wait in QUEUED, where as many job runs are as may be.
+    #[error("{limit} job runs are queued, and no more may be")]
+    QueueFull {
+        /// How many may be.
+        limit: usize,
+    },
+    /// It needs more vCPUs than the account may hold at all.
+    #[error("job run needs {needed} but the account is limited to {limit} vCPU")]
+    BeyondVcpuQuota {
+        /// What its driver needs.
+        needed: String,
+        /// The quota.
+        limit: u32,
+    },
     /// It is not started and may not be started by a job run.
     #[error("application {0} is not started and auto-start is off")]
     AutoStartOff(ApplicationId),

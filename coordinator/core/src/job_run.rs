@@ -1,5 +1,6 @@
 //! A job run with its attempts: one accepted `StartJobRun` on its way to exactly one final state (promises P3, P4).
 
+use crate::queueing::Queueing;
 use hearth_types::{
     AgentId, ApplicationId, Architecture, JobRunId, JobRunState, Launch, Moment, ReleaseLabel, Timestamp,
     WorkerId, WorkerSize,
@@ -73,6 +74,11 @@ pub enum CancelCause {
     Requested,
     /// Its execution timeout passed.
     TimedOut,
+    /// It was in QUEUED for too long.
+    QueueTimedOut {
+        /// How long it was allowed to be there.
+        timeout: Duration,
+    },
     /// hearth itself is being stopped (`hearth up` at its end).
     Shutdown,
 }
@@ -85,6 +91,10 @@ impl CancelCause {
             Self::TimedOut => format!(
                 "Job run exceeded its execution timeout of {} minutes and was cancelled.",
                 timeout.map_or(0, |t| t.as_secs() / 60)
+            ),
+            Self::QueueTimedOut { timeout } => format!(
+                "Job run exceeded its application's queue timeout of {} minutes and was cancelled.",
+                timeout.as_secs() / 60
             ),
             Self::Shutdown => "Job run was cancelled because hearth was stopped.".to_owned(),
         }
@@ -271,6 +281,9 @@ pub struct JobRun {
     /// What the current attempt's driver waits for before it may be placed at all.
     #[serde(default)]
     pub pause: Option<Pause>,
+    /// How long it waited in QUEUED.
+    #[serde(default)]
+    pub queueing: Queueing,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its state last changed.

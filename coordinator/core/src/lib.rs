@@ -12,6 +12,8 @@ pub mod decide;
 pub mod job_run;
 pub mod lease;
 pub mod policy;
+pub mod queueing;
+pub mod quotas;
 pub mod release;
 pub mod schedule;
 pub mod silence;

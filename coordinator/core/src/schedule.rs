@@ -68,6 +68,8 @@ struct Room<'a> {
     world: &'a World,
     free: BTreeMap<&'a AgentId, WorkerSize>,
     held: BTreeMap<&'a ApplicationId, WorkerSize>,
+    /// Thousandths of vCPUs held in all.
+    cpu_millis: u64,
 }
 
 /// Why a worker is not placed.
@@ -82,6 +84,8 @@ enum Obstacle {
     Release,
     /// The application would hold more than it may.
     MaximumCapacity(WorkerSize),
+    /// The account would hold more vCPUs than it may.
+    VcpuQuota(u32),
     /// No host has room for it, or none suits it.
     NoHost,
 }
@@ -93,7 +97,7 @@ impl<'a> Room<'a> {
             .filter(|agent| agent.takes_workers())
             .map(|agent| (&agent.id, agent.offered.minus(&world.booked(&agent.id))))
             .collect();
-        Self { world, free, held: BTreeMap::new() }
+        Self { world, free, held: BTreeMap::new(), cpu_millis: world.cpu_millis_held() }
     }
 
     fn held(&self, application: &Application) -> WorkerSize {
@@ -113,6 +117,10 @@ impl<'a> Room<'a> {
         {
             return Err(Obstacle::MaximumCapacity(limit));
         }
+        let quotas = self.world.quotas();
+        if let Some(limit) = quotas.vcpus.filter(|_| !quotas.allow(self.cpu_millis + size.cpu_millis)) {
+            return Err(Obstacle::VcpuQuota(limit));
+        }
         self.free
             .iter()
             .filter(|(id, free)| {
@@ -126,6 +134,7 @@ impl<'a> Room<'a> {
     fn book(&mut self, application: &'a Application, agent: &'a AgentId, size: &WorkerSize) {
         let held = self.held(application).plus(size);
         self.held.insert(&application.id, held);
+        self.cpu_millis += size.cpu_millis;
         if let Some(free) = self.free.get_mut(agent) {
             *free = free.minus(size);
         }
@@ -295,6 +304,10 @@ fn sentence(
         Obstacle::MaximumCapacity(limit) => format!(
             "Waiting for {size} for the driver: the application's maximum capacity is {limit}; {}.",
             ahead(ahead_here)
+        ),
+        Obstacle::VcpuQuota(limit) => format!(
+            "Waiting for {size} for the driver: the account's quota is {limit} vCPU; {}.",
+            ahead(ahead_of_all)
         ),
         Obstacle::NoHost => no_host(world, run, &size, ahead_of_all),
     }

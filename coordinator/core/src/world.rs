@@ -5,6 +5,8 @@ use crate::application::Application;
 use crate::command::{Change, ClientToken};
 use crate::job_run::{JobRun, RunPhase};
 use crate::lease::{self, LeaseTerms};
+use crate::queueing;
+use crate::quotas::Quotas;
 use crate::release::Release;
 use crate::tokens::{TokenUse, Tokens};
 use crate::worker::Worker;
@@ -22,6 +24,7 @@ use std::time::Duration;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct World {
     lease_terms: LeaseTerms,
+    quotas: Quotas,
     applications: Map<ApplicationId, Application>,
     runs: Map<JobRunId, JobRun>,
     workers: Map<WorkerId, Worker>,
@@ -41,6 +44,17 @@ impl World {
     /// A world with nothing in it.
     pub fn new(lease_terms: LeaseTerms) -> Self {
         Self { lease_terms, ..Self::default() }
+    }
+
+    /// The same world under other quotas.
+    #[must_use]
+    pub fn with_quotas(self, quotas: Quotas) -> Self {
+        Self { quotas, ..self }
+    }
+
+    /// What the account may have at once.
+    pub const fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// The lengths that leases are made of.
@@ -76,6 +90,21 @@ impl World {
     /// Active job runs of an application.
     pub fn runs_of(&self, application: &ApplicationId) -> impl Iterator<Item = &JobRun> {
         self.runs_of_application.get(application).into_iter().flatten().filter_map(|id| self.runs.get(id))
+    }
+
+    /// How many active job runs an application has.
+    pub fn count_of_runs(&self, application: &ApplicationId) -> usize {
+        self.runs_of_application.get(application).map_or(0, Set::size)
+    }
+
+    /// How many active job runs there are beyond what their applications let run at once: those that are in QUEUED, or
+    /// would be if there were a host for each.
+    pub fn count_beyond_concurrency(&self) -> usize {
+        let beyond = |application: &Application| {
+            let limit = usize::try_from(application.concurrency?).unwrap_or(usize::MAX);
+            Some(self.count_of_runs(&application.id).saturating_sub(limit))
+        };
+        self.applications().filter_map(beyond).sum()
     }
 
     /// A live worker.
@@ -133,6 +162,11 @@ impl World {
         self.held.get(application).copied().unwrap_or_default()
     }
 
+    /// Thousandths of vCPUs that live workers hold in all.
+    pub fn cpu_millis_held(&self) -> u64 {
+        self.held.values().map(|held| held.cpu_millis).sum()
+    }
+
     /// How long it is until something becomes due; nothing if nothing will.
     pub fn due_in(&self, now: Now) -> Option<Duration> {
         let by_the_wall_clock = self.next_deadline().map(|deadline| deadline.since(now.at));
@@ -148,7 +182,10 @@ impl World {
             .filter(|application| self.runs_of(&application.id).next().is_none())
             .filter_map(Application::auto_stop_at);
         let timeouts = self.runs.values().filter_map(JobRun::times_out_at);
-        stops.chain(timeouts).min()
+        let queued = self.waiting().filter(|run| run.queueing.since.is_some()).filter_map(|run| {
+            self.application(&run.application).and_then(|application| queueing::too_long_at(run, application))
+        });
+        stops.chain(timeouts).chain(queued).min()
     }
 
     /// The next moment at which a lease or a pause is over or an agent is lost.

@@ -12,6 +12,7 @@ pub use ids::{fresh_agent_id, fresh_application_id, fresh_job_run_id, fresh_work
 
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::lease::LeaseTerms;
+use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
 use std::sync::Arc;
@@ -55,8 +56,9 @@ impl Engine {
         store: Store,
         effects: mpsc::Sender<Effect>,
         lease_terms: LeaseTerms,
+        quotas: Quotas,
     ) -> Result<Self, StoreError> {
-        let mut world = store.load_world(lease_terms).await?;
+        let mut world = store.load_world(lease_terms).await?.with_quotas(quotas);
         let clock = Clock::start();
         turn::begin_term(&store, &mut world, clock.now()).await?;
         let (requests, queue) = mpsc::channel(QUEUE);

@@ -143,7 +143,7 @@ impl Core {
         loop {
             match self.store.load_world(*self.world.lease_terms()).await {
                 Ok(world) => {
-                    self.world = world;
+                    self.world = world.with_quotas(*self.world.quotas());
                     self.publish.send_replace(Arc::new(self.world.clone()));
                     // The failed commit may have become durable all the same: then its effects are owed.
                     self.perform(owed_effects(&self.world)).await;

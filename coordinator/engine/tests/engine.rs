@@ -10,6 +10,7 @@ use hearth_coordinator_core::agent::Contact;
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{Change, ClientToken, Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::lease::LeaseTerms;
+use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::tokens::TOKENS_IN_MIND;
 use hearth_coordinator_core::world::World;
 use hearth_engine::{Engine, EngineError, now};
@@ -42,9 +43,14 @@ impl Kept {
     async fn engine(&self) -> (Engine, mpsc::Receiver<Effect>) {
         let (effects, performed) = mpsc::channel(64);
         (
-            Engine::start(Store::open(&self.file).await.unwrap(), effects, LeaseTerms::default())
-                .await
-                .unwrap(),
+            Engine::start(
+                Store::open(&self.file).await.unwrap(),
+                effects,
+                LeaseTerms::default(),
+                Quotas::default(),
+            )
+            .await
+            .unwrap(),
             performed,
         )
     }

@@ -7,6 +7,7 @@ mod small_disk;
 mod world_model;
 
 use hearth_coordinator_core::lease::LeaseTerms;
+use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::world::World;
 use hearth_engine::{Engine, EngineError};
 use hearth_store::Store;
@@ -24,7 +25,9 @@ const ASKED: usize = 40;
 async fn engine(file: &Path) -> Engine {
     let (effects, mut performed) = mpsc::channel(64);
     tokio::spawn(async move { while performed.recv().await.is_some() {} });
-    Engine::start(Store::open(file).await.unwrap(), effects, LeaseTerms::default()).await.unwrap()
+    Engine::start(Store::open(file).await.unwrap(), effects, LeaseTerms::default(), Quotas::default())
+        .await
+        .unwrap()
 }
 
 fn names(world: &World) -> BTreeSet<String> {

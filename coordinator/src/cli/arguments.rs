@@ -97,6 +97,10 @@ pub(super) struct Up {
     /// What to offer: `generous` is at least 64 vCPU and 256 GB whatever the machine has, `real` is what it has.
     #[arg(long, value_enum, default_value = "generous")]
     pub capacity: Capacity,
+    /// Have the default quotas of EMR Serverless: 16 vCPUs for all job runs, and a limit of requests for each operation,
+    /// beyond which clients are told to wait.
+    #[arg(long)]
+    pub service_quotas: bool,
     /// Serve other machines without TLS. Signatures protect requests; nothing protects what they carry.
     #[arg(long)]
     pub insecure_http: bool,

@@ -12,6 +12,7 @@ pub(super) async fn up(given_data_dir: Option<&Path>, options: &Up) -> Result<()
         data_dir: data_dir(given_data_dir),
         listen: options.listen,
         capacity_real: options.capacity == Capacity::Real,
+        service_quotas: options.service_quotas,
         insecure_http: options.insecure_http,
         tls: options.tls,
         tls_names: options.tls_names.clone(),

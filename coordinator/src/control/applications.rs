@@ -271,6 +271,10 @@ fn core_application(document: &wire::Application) -> Result<Application, Control
             .transpose()
             .map_err(ControlError::internal)?,
         concurrency: scheduler.max_concurrent_runs.and_then(|runs| u32::try_from(runs).ok()),
+        queue_timeout: scheduler
+            .queue_timeout_minutes
+            .and_then(|minutes| u64::try_from(minutes).ok())
+            .map(|minutes| Duration::from_secs(minutes * 60)),
         revision: 0,
         created_at: document.created_at,
         updated_at: document.created_at,

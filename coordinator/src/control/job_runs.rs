@@ -12,7 +12,7 @@ use hearth_coordinator_core::silence;
 use hearth_engine::{EngineError, fresh_job_run_id, now};
 use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
-use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState};
+use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -205,7 +205,7 @@ impl Control {
     fn view(&self, mut record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
         let (world, now) = (self.engine.snapshot(), self.engine.clock().now());
         record.run.details = silence::details(&world, &record.run, now);
-        overlaid(record, attempt)
+        overlaid(record, attempt, now.at)
     }
 
     pub(super) async fn cancel_job_run(
@@ -261,7 +261,7 @@ fn in_one_line(details: &str) -> String {
 }
 
 /// The stored document with what changed since laid over it, as of one attempt (guide:3257).
-fn overlaid(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
+fn overlaid(record: JobRunRecord, attempt: u32, now: Timestamp) -> Result<wire::JobRun, ControlError> {
     let mut document: wire::JobRun =
         serde_json::from_value(record.document).map_err(ControlError::internal)?;
     let run = record.run;
@@ -286,6 +286,9 @@ fn overlaid(record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlE
         };
         document.ended_at = run.ended_at;
     }
+    document.queued_duration_milliseconds = Some(run.queueing.total(now))
+        .filter(|queued| !queued.is_zero())
+        .map(|queued| i64::try_from(queued.as_millis()).unwrap_or(i64::MAX));
     document.total_execution_duration_seconds = document
         .started_at
         .zip(document.ended_at)

@@ -50,6 +50,14 @@ pub(super) fn in_service_words(error: EngineError) -> ControlError {
         Refusal::AutoStartOff(id) => ControlError::Validation {
             message: format!("Application {id} is not started and its auto-start is off; start it first."),
         },
+        refusal @ Refusal::QueueFull { .. } => ControlError::Quota {
+            message: format!(
+                "The request exceeds the account's quota: {refusal}. Try again when some of them run."
+            ),
+        },
+        refusal @ Refusal::BeyondVcpuQuota { .. } => {
+            ControlError::Quota { message: format!("The request exceeds the account's quota: {refusal}.") }
+        }
         refusal @ (Refusal::NoAgent(_) | Refusal::AgentRevoked(_)) => {
             ControlError::Validation { message: refusal.to_string() }
         }

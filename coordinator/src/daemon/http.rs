@@ -23,6 +23,7 @@ use hearth_api::{Api, Connection};
 use hearth_engine::{Engine, now};
 use hearth_objects::{Gateway, Peer, QuerySigV2, gateway};
 use hearth_telemetry::Metrics;
+use hearth_types::JobRunState;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -38,17 +39,24 @@ pub(super) struct Front {
 }
 
 impl Front {
-    pub(super) fn new(config: &CoordinatorConfig, parts: &Parts, control: Arc<Control>) -> Self {
+    pub(super) fn new(
+        config: &CoordinatorConfig,
+        parts: &Parts,
+        control: Arc<Control>,
+    ) -> anyhow::Result<Self> {
         let sig_v2 = if config.query_sigv2 { QuerySigV2::Accepted } else { QuerySigV2::Refused };
         let gate = Arc::new(IdentityGate(parts.identity.clone()));
-        Self {
-            api: Arc::new(Api::new(
-                parts.identity.clone(),
-                control.clone(),
-                PageTokens::new(&parts.master_key),
-                config.region.clone(),
-                now,
-            )),
+        let api = Arc::new(Api::new(
+            parts.identity.clone(),
+            control.clone(),
+            PageTokens::new(&parts.master_key),
+            config.throttle()?,
+            config.region.clone(),
+            now,
+        ));
+        Ok(Self {
+            metrics: Arc::new(CoordinatorMetrics { engine: parts.engine.clone(), api: api.clone() }),
+            api,
             objects: gateway(parts.objects.clone(), gate, &config.region, sig_v2),
             progress: Arc::new(ProgressPage {
                 identity: parts.identity.clone(),
@@ -64,8 +72,7 @@ impl Front {
                 account_id: config.account_id.clone(),
             }),
             control,
-            metrics: Arc::new(CoordinatorMetrics::new(parts.engine.clone())),
-        }
+        })
     }
 }
 
@@ -138,13 +145,10 @@ async fn answer(
 /// Counts of the world as it is when they are asked for.
 struct CoordinatorMetrics {
     engine: Engine,
+    api: Arc<Api>,
 }
 
 impl CoordinatorMetrics {
-    fn new(engine: Engine) -> Self {
-        Self { engine }
-    }
-
     fn encode(&self) -> String {
         let metrics = Metrics::new("hearth_coordinator", env!("CARGO_PKG_VERSION"));
         let world = self.engine.snapshot();
@@ -152,6 +156,15 @@ impl CoordinatorMetrics {
         metrics.gauge("applications", "Applications").set(count(world.applications().count()));
         metrics.gauge("job_runs_waiting", "Job runs without driver").set(count(world.waiting().count()));
         metrics.gauge("job_runs_active", "Job runs that have not ended").set(count(world.runs().count()));
+        let queued = world.waiting().filter(|run| run.state() == JobRunState::Queued).count();
+        metrics.gauge("job_runs_queued", "Job runs in QUEUED").set(count(queued));
+        let millis = i64::try_from(world.cpu_millis_held()).unwrap_or(i64::MAX);
+        metrics.gauge("vcpu_millis_held", "Thousandths of vCPUs that live workers hold").set(millis);
+        let throttled =
+            metrics.counters("requests_throttled", "Requests refused beyond their operation's limit");
+        for (operation, refused) in self.api.throttle().refusals() {
+            throttled.get_or_create(&[("operation", operation)]).inc_by(refused);
+        }
         metrics.gauge("workers", "Live workers").set(count(world.workers().count()));
         let attached = world.agents().filter(|agent| agent.is_in_contact()).count();
         metrics.gauge("agents_attached", "Agents in contact").set(count(attached));

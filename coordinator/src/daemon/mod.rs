@@ -200,7 +200,7 @@ impl Coordinator {
             site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
             updates: if config.strict_updates { Updates::Strict } else { Updates::WhileStarted },
         });
-        let front = http::Front::new(config, &parts, control);
+        let front = http::Front::new(config, &parts, control)?;
         serve_endpoint(&tasks, &stopping, endpoint, front, &certificates, config)?;
         tasks.spawn(certificates.keep_fresh(stopping.clone()));
         Ok(Self {
@@ -261,7 +261,7 @@ async fn open_parts(
     let identity =
         Identity::open(documents, &master_key, &config.account_id).await.context("opening identities")?;
     let catalog = Catalog::load(&config.releases()?).context("reading the release catalog")?;
-    let engine = Engine::start(store.clone(), effects, config.lease_terms()).await?;
+    let engine = Engine::start(store.clone(), effects, config.lease_terms(), config.quotas()).await?;
     let identity = Arc::new(identity);
     identity.guard_launches(Arc::new(Guard(engine.clone())));
     Ok(Parts { store, objects, identity, engine, catalog: Arc::new(catalog), master_key })

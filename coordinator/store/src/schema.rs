@@ -43,6 +43,13 @@ UPDATE job_runs SET mode = 'STREAMING' WHERE document ->> '$.mode' = 'STREAMING'
 CREATE INDEX job_runs_by_mode_and_state ON job_runs (application, mode, state, created_at DESC, id);
 CREATE INDEX applications_by_state ON applications (state, created_at DESC, id);
 ",
+    // Queue timeouts were shown, but did not count.
+    r"
+UPDATE applications
+   SET row = json_set(row, '$.queue_timeout',
+             json_object('secs', (document ->> '$.schedulerConfiguration.queueTimeoutMinutes') * 60, 'nanos', 0))
+ WHERE document ->> '$.schedulerConfiguration.queueTimeoutMinutes' IS NOT NULL;
+",
 ];
 
 /// What the state database must be.

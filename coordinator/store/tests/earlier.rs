@@ -4,11 +4,13 @@
 
 use hearth_coordinator_core::command::ClientToken;
 use hearth_coordinator_core::lease::LeaseTerms;
-use hearth_store::Store;
+use hearth_store::{RunFilter, Store};
 use hearth_types::{AgentId, ApplicationId, JobRunId, JobRunState, WorkerId};
+use serde_json::json;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
+use std::time::Duration;
 
 const FIRST_LIGHT: &str = include_str!("earlier/first_light.sql");
 
@@ -71,6 +73,32 @@ async fn what_had_ended_under_an_earlier_version_is_shown_as_it_was() {
     assert_eq!(workers.len(), 2, "{workers:?}");
     let application = ApplicationId::new("00fm1ba7cme6fvyd").unwrap();
     assert!(store.application(&application).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn an_earlier_versions_queue_timeouts_and_modes_count_from_now_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hearth.db");
+    left_behind(&file, FIRST_LIGHT).await;
+    left_behind(
+        &file,
+        "UPDATE applications SET document = json_set(document, '$.schedulerConfiguration',
+           json('{\"queueTimeoutMinutes\": 30, \"maxConcurrentRuns\": 2}')) WHERE id = '00fm1ba7cme6fvyd';
+         UPDATE job_runs SET document = json_set(document, '$.mode', 'STREAMING') WHERE id = '00fsk0a7uhy851g5';",
+    )
+    .await;
+    let store = Store::open(&file).await.unwrap();
+    let application = ApplicationId::new("00fm1ba7cme6fvyd").unwrap();
+    let found = store.application(&application).await.unwrap().unwrap();
+    assert_eq!(found.application.queue_timeout, Some(Duration::from_secs(30 * 60)));
+    for (mode, run) in [("STREAMING", "00fsk0a7uhy851g5"), ("BATCH", "00f8fwt27wr4mfcg")] {
+        let filter = RunFilter { mode: Some(mode.to_owned()), ..RunFilter::default() };
+        let listed = store.job_runs(&application, &filter, None, 50).await.unwrap();
+        assert!(listed.iter().any(|record| record.run.id.as_str() == run), "{mode}");
+        assert!(
+            listed.iter().all(|record| record.document["mode"] != json!("STREAMING") || mode == "STREAMING")
+        );
+    }
 }
 
 #[tokio::test]

@@ -194,6 +194,7 @@ impl Cluster {
             idle_since: now,
             maximum_capacity: plan.maximum_capacity,
             concurrency: plan.concurrency,
+            queue_timeout: plan.queue_timeout.map(Duration::from_micros),
             revision: 0,
             created_at: now,
             updated_at: now,

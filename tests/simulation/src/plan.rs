@@ -76,6 +76,7 @@ pub(crate) struct Plan {
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationPlan {
     pub(crate) concurrency: Option<u32>,
+    pub(crate) queue_timeout: Option<Time>,
     pub(crate) maximum_capacity: Option<WorkerSize>,
     pub(crate) idle_timeout: Option<Time>,
     /// When a user stops or deletes it.
@@ -247,8 +248,10 @@ fn application(random: &mut Random) -> ApplicationPlan {
         let at = random.between(1, 400) * S;
         meddling.push((at, random.pick(&[Meddling::Start, Meddling::Stop])));
     }
+    let concurrency = random.pick(&[None, None, Some(1), Some(2)]);
     ApplicationPlan {
-        concurrency: random.pick(&[None, None, Some(1), Some(2)]),
+        concurrency,
+        queue_timeout: (concurrency == Some(1)).then_some(120 * S),
         maximum_capacity: random.percent(20).then(|| host(random.between(4, 10))),
         idle_timeout: random.percent(30).then(|| random.between(10, 120) * S),
         meddling,

@@ -4,7 +4,9 @@ use super::control_plane::ControlError;
 use crate::sigv4::SignatureError;
 use axum::body::Body;
 use hearth_identity::Denied;
+use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
+use std::time::Duration;
 
 /// Longest message, in characters: the model's.
 const MAX_MESSAGE: usize = 1024;
@@ -15,12 +17,27 @@ pub(super) struct Exception {
     pub(super) status: StatusCode,
     pub(super) code: &'static str,
     pub(super) message: String,
+    /// When it may be asked again.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Exception {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after: None }
+    }
+
+    /// The model has no shape for it: clients know the code, whatever the status (botocore's `standard` mode and the other
+    /// SDKs), or the status, whatever the code (botocore's `legacy` mode and clients that are not AWS's).
+    pub(super) fn throttled(retry_after: Duration) -> Self {
+        let retry_after = Some(retry_after);
+        Self {
+            retry_after,
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "ThrottlingException", "Rate exceeded")
+        }
+    }
+
     pub(super) fn validation(message: impl Into<String>) -> Self {
-        let code = "ValidationException";
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, "ValidationException", message)
     }
 
     /// All faults of a request in one message.
@@ -30,23 +47,21 @@ impl Exception {
     }
 
     pub(super) fn serialization(message: impl Into<String>) -> Self {
-        let code = "SerializationException";
-        Self { status: StatusCode::BAD_REQUEST, code, message: message.into() }
+        Self::new(StatusCode::BAD_REQUEST, "SerializationException", message)
     }
 
     pub(super) fn unknown_operation() -> Self {
-        let message = "The requested operation is not recognized by the service.".to_owned();
-        Self { status: StatusCode::NOT_FOUND, code: "UnknownOperationException", message }
+        let message = "The requested operation is not recognized by the service.";
+        Self::new(StatusCode::NOT_FOUND, "UnknownOperationException", message)
     }
 
     pub(super) fn not_found(message: impl Into<String>) -> Self {
-        let code = "ResourceNotFoundException";
-        Self { status: StatusCode::NOT_FOUND, code, message: message.into() }
+        Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
     pub(super) fn too_large() -> Self {
-        let message = "The request's body is larger than 1 MiB.".to_owned();
-        Self { status: StatusCode::PAYLOAD_TOO_LARGE, code: "RequestEntityTooLargeException", message }
+        let message = "The request's body is larger than 1 MiB.";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
     }
 
     pub(super) fn response(&self) -> Response<Body> {
@@ -55,20 +70,24 @@ impl Exception {
         let message = if self.code == "InvalidSignatureException" { &self.message } else { &message };
         let mut response = super::json(self.status, &serde_json::json!({ "message": message }));
         response.headers_mut().insert("x-amzn-errortype", http::HeaderValue::from_static(self.code));
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, none too early (RFC 9110).
+            let seconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).div_ceil(1000).max(1);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
         response
     }
 }
 
 impl From<&SignatureError> for Exception {
     fn from(error: &SignatureError) -> Self {
-        Self { status: error.status(), code: error.json_code(), message: error.to_string() }
+        Self::new(error.status(), error.json_code(), error.to_string())
     }
 }
 
 impl From<Denied> for Exception {
     fn from(denied: Denied) -> Self {
-        let code = "AccessDeniedException";
-        Self { status: StatusCode::FORBIDDEN, code, message: denied.to_string() }
+        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", denied.to_string())
     }
 }
 
@@ -90,7 +109,7 @@ impl From<ControlError> for Exception {
             }
             told => told.to_string(),
         };
-        Self { status, code, message }
+        Self::new(status, code, message)
     }
 }
 

@@ -16,6 +16,9 @@ macro_rules! operations {
         pub(super) enum Operation { $($(#[$doc])* $name,)+ }
 
         impl Operation {
+            /// Every operation.
+            pub(super) const ALL: &'static [Self] = &[$(Self::$name),+];
+
             /// The model's name.
             pub(super) const fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name),)+ }

@@ -8,6 +8,7 @@ use super::json;
 use super::operation::{Operation, find, gather};
 use super::page_token::PageTokens;
 use super::shape::faults;
+use super::throttle::Throttle;
 use super::wire::{
     CreateApplicationRequest, JobRunMode, StartJobRunRequest, UpdateApplicationRequest, epoch_seconds,
 };
@@ -30,6 +31,8 @@ pub(crate) struct Call<'a> {
     pub(crate) identity: &'a Identity,
     pub(crate) control: &'a dyn ControlPlane,
     pub(crate) page_tokens: &'a PageTokens,
+    pub(crate) throttle: &'a Throttle,
+    pub(crate) now: Timestamp,
     pub(crate) region: &'a str,
     pub(crate) principal: &'a Principal,
     /// What is known about the request whatever it asks: time, source address, transport.
@@ -116,6 +119,7 @@ impl Call<'_> {
     async fn answer(&self, parts: &Parts, body: &[u8]) -> Result<Value, Exception> {
         let (operation, labels) =
             find(&parts.method, parts.uri.path()).ok_or_else(Exception::unknown_operation)?;
+        self.throttle.admit(operation, self.now).map_err(Exception::throttled)?;
         let input = gather(operation, labels, parts, body)
             .map_err(|unreadable| Exception::serialization(unreadable.to_string()))?;
         let faults = faults(operation.input(), &input);

@@ -2,7 +2,7 @@
 
 use crate::double::Double;
 use axum::body::Body;
-use hearth_api::emr::PageTokens;
+use hearth_api::emr::{PageTokens, Throttle};
 use hearth_api::sigv4::{Signer, sha256_hex};
 use hearth_api::{Api, Connection};
 use hearth_identity::{Identity, IdentityPolicy, MemoryDocuments};
@@ -37,7 +37,13 @@ pub(crate) struct Sent<'a> {
 }
 
 impl Stage {
+    #[allow(dead_code, reason = "not every test lets operations be unlimited")]
     pub(crate) async fn new() -> Self {
+        Self::under(Throttle::default()).await
+    }
+
+    /// The surface with limits of operations.
+    pub(crate) async fn under(throttle: Throttle) -> Self {
         let identity = Identity::open(Arc::new(MemoryDocuments::default()), &[7; 32], "000000000000").await;
         let identity = Arc::new(identity.expect("opens"));
         let administrator = identity.ensure_administrator("admin", NOW).await.expect("made");
@@ -53,6 +59,7 @@ impl Stage {
                 identity,
                 Arc::new(Double::new(NOW)),
                 PageTokens::new(&[7; 32]),
+                throttle,
                 "us-east-1",
                 || NOW,
             ),

@@ -5,6 +5,7 @@ use crate::agent::{Agent, Contact, Extension, Standing};
 use crate::command::{Change, Effect, Refusal, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
 use crate::lease;
+use crate::queueing;
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
 use std::collections::BTreeSet;
@@ -145,6 +146,7 @@ impl Turn<'_> {
         self.end_leases();
         self.end_pauses();
         self.time_out_runs();
+        self.time_out_queued();
         self.stop_idle_applications();
         Self::done()
     }
@@ -155,6 +157,20 @@ impl Turn<'_> {
             self.world.runs().filter(|run| run.times_out_at().is_some_and(|at| at <= now)).cloned().collect();
         for run in due {
             self.cancel(run, CancelCause::TimedOut, TIMEOUT_GRACE);
+        }
+    }
+
+    fn time_out_queued(&mut self) {
+        let now = self.now;
+        let due = |run: &JobRun| {
+            let application = self.world.application(&run.application)?;
+            let is_due = queueing::too_long_at(run, application).is_some_and(|at| at <= now);
+            application.queue_timeout.filter(|_| is_due).map(|timeout| (run.clone(), timeout))
+        };
+        let due: Vec<(JobRun, Duration)> =
+            self.world.waiting().filter(|run| run.queueing.since.is_some()).filter_map(due).collect();
+        for (run, timeout) in due {
+            self.cancel(run, CancelCause::QueueTimedOut { timeout }, Duration::ZERO);
         }
     }
 

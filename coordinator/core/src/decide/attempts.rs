@@ -40,6 +40,7 @@ impl Turn<'_> {
             None => format!("Attempt {} follows. {why}", run.launch.attempt),
         };
         run.avoids = Vec::new();
+        run.queueing = run.queueing.of_next_attempt();
         self.begin_anew(run);
     }
 

@@ -125,7 +125,8 @@ impl Turn<'_> {
         self.changes.push(change);
     }
 
-    fn put_run(&mut self, run: JobRun) {
+    fn put_run(&mut self, mut run: JobRun) {
+        run.queueing = run.queueing.in_phase(&run.phase, self.now);
         self.change(Change::JobRun(run));
     }
 

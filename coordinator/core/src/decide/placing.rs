@@ -67,7 +67,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether the agent can run the worker and has room for it, and the application may hold it (promise P8).
+    /// Whether the agent can run the worker and has room for it, and application and account may hold it (promise P8).
     fn may_hold(&self, placement: &Placement, run: &JobRun) -> bool {
         let Some(agent) = self.world.agent(&placement.agent).filter(|agent| agent.takes_workers()) else {
             return false;
@@ -77,6 +77,7 @@ impl Turn<'_> {
             .maximum_capacity
             .is_none_or(|limit| self.world.held_by(&application.id).plus(&placement.size).fits(&limit));
         within
+            && self.world.quotas().allow(self.world.cpu_millis_held() + placement.size.cpu_millis)
             && suits(agent, run, self.world)
             && placement.size.fits(&agent.offered.minus(&self.world.booked(&agent.id)))
     }

@@ -3,6 +3,7 @@
 use super::{Turn, stop_order};
 use crate::command::{Change, ClientToken, Effect, Refusal, Reply};
 use crate::job_run::{CancelCause, ExecutorTally, JobRun, Outcome, RunPhase, RunSpec};
+use crate::queueing::Queueing;
 use crate::release::{Release, ReleaseState};
 use crate::worker::{StopCause, WorkerState};
 use hearth_types::{ApplicationId, JobRunId, Launch, ReleaseLabel, WorkerId};
@@ -32,6 +33,11 @@ impl Turn<'_> {
                 limit: limit.to_string(),
             });
         }
+        let quotas = *self.world.quotas();
+        if let Some(limit) = quotas.vcpus.filter(|_| !quotas.allow(spec.driver.size.cpu_millis)) {
+            return Err(Refusal::BeyondVcpuQuota { needed: spec.driver.size.to_string(), limit });
+        }
+        self.check_queue(application)?;
         self.start_for_job_run(application)?;
         self.want_release(&spec.release);
         self.put_run(JobRun {
@@ -51,6 +57,7 @@ impl Turn<'_> {
             failed_attempts: Vec::new(),
             attempt_started_at: None,
             pause: None,
+            queueing: Queueing::default(),
             created_at: self.now,
             updated_at: self.now,
             started_at: None,
@@ -59,6 +66,18 @@ impl Turn<'_> {
         self.change(Change::JobRunDocument { id: id.clone(), document });
         self.change(Change::Token { token, resource: id.to_string() });
         Ok(Reply::JobRun(id))
+    }
+
+    /// Whether another job run of an application could wait in QUEUED, should it have to (guide:2154).
+    fn check_queue(&self, application: &ApplicationId) -> Result<(), Refusal> {
+        let limit = self.world.quotas().queued_job_runs;
+        let would_wait = self.known(application)?.concurrency.is_some_and(|runs| {
+            self.world.count_of_runs(application) >= usize::try_from(runs).unwrap_or(usize::MAX)
+        });
+        match would_wait && self.world.count_beyond_concurrency() >= limit {
+            true => Err(Refusal::QueueFull { limit }),
+            false => Ok(()),
+        }
     }
 
     /// Sees to it that a release's bundle is there or on its way.

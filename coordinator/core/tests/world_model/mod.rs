@@ -10,6 +10,7 @@ use hearth_coordinator_core::command::{
 };
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, RunPhase, RunSpec};
+use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
@@ -62,6 +63,7 @@ pub(crate) fn application(name: &str) -> Application {
         idle_since: Timestamp::from_millis(0),
         maximum_capacity: None,
         concurrency: None,
+        queue_timeout: None,
         revision: 0,
         created_at: Timestamp::from_millis(0),
         updated_at: Timestamp::from_millis(0),
@@ -285,6 +287,8 @@ pub(crate) struct Rows {
     agents: BTreeMap<AgentId, Change>,
     releases: BTreeMap<ReleaseLabel, Change>,
     tokens: BTreeMap<(String, String), Change>,
+    /// The coordinator's configuration: a restart brings it about.
+    pub(crate) quotas: Quotas,
 }
 
 impl Rows {
@@ -306,7 +310,7 @@ impl Rows {
 
     /// The world from scratch.
     pub(crate) fn world(&self) -> World {
-        let mut world = World::default();
+        let mut world = World::default().with_quotas(self.quotas);
         let rows = (self.applications.values())
             .chain(self.releases.values())
             .chain(self.agents.values())
