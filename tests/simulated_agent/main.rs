@@ -19,6 +19,7 @@ mod host;
 mod leases;
 mod one_job;
 mod orders;
+mod quotas;
 mod restarts;
 mod restores;
 mod standing;

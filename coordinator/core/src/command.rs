@@ -274,7 +274,7 @@ pub enum Refusal {
         active: usize,
     },
     /// It would have to wait in QUEUED, where as many job runs are as may be.
-    #[error("{limit} job runs are queued, and no more may be")]
+    #[error("at most {limit} job runs may be queued at once")]
     QueueFull {
         /// How many may be.
         limit: usize,
