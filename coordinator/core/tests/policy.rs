@@ -1,78 +1,14 @@
-//! Policies as people write them, and properties of their evaluation.
+//! The order of evaluation, what is refused, and properties of any policy.
+
+mod policies;
 
 use hearth_coordinator_core::policy::{
     Caller, Context, Decision, MalformedPolicy, PolicyDocument, PolicyKind, Request, Source, TrustDecision,
     evaluate, evaluate_trust,
 };
+use policies::{document, identity, job_role, read, user};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-
-const ACCOUNT: &str = "000000000000";
-
-fn job_role() -> Caller {
-    Caller::AssumedRole {
-        account: ACCOUNT.into(),
-        role_path: "/".into(),
-        role_name: "job".into(),
-        role_id: "AROAJOB".into(),
-        session_name: "run".into(),
-    }
-}
-
-fn user(name: &str) -> Caller {
-    Caller::User { account: ACCOUNT.into(), path: "/".into(), name: name.into(), id: "AIDA1".into() }
-}
-
-fn document(statements: Value) -> Value {
-    json!({"Version": "2012-10-17", "Statement": statements})
-}
-
-fn identity(statements: Value) -> PolicyDocument {
-    PolicyDocument::parse(&document(statements).to_string(), PolicyKind::Identity).expect("well-formed")
-}
-
-fn decide(policies: &[&PolicyDocument], action: &str, resource: &str) -> Decision {
-    let (caller, context) = (job_role(), Context::new());
-    evaluate(&Request { caller: &caller, action, resource, context: &context }, policies, None)
-}
-
-/// The shape of the runtime role's policy of guide:590-634, in words of our own.
-fn runtime_role_policy(colons: &str) -> PolicyDocument {
-    identity(json!([
-        {
-            "Sid": "Samples", "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"],
-            "Resource": [format!("arn:aws:s3{colons}*.elasticmapreduce"), format!("arn:aws:s3{colons}*.elasticmapreduce/*")]
-        },
-        {
-            "Sid": "Output", "Effect": "Allow", "Action": ["s3:PutObject", "s3:DeleteObject"],
-            "Resource": [format!("arn:aws:s3{colons}out"), format!("arn:aws:s3{colons}out/*")]
-        },
-        {"Sid": "Catalog", "Effect": "Allow", "Action": ["glue:GetTable", "glue:GetDataBases", "glue>DeleteTable"], "Resource": ["*"]},
-    ]))
-}
-
-#[test]
-fn the_guides_runtime_role_works_as_printed() {
-    for colons in [":::", "::"] {
-        let policy = runtime_role_policy(colons);
-        for (action, resource, allowed) in [
-            ("s3:GetObject", "arn:aws:s3:::us-east-1.elasticmapreduce/a/b.py", true),
-            ("s3:ListBucket", "arn:aws:s3:::us-east-1.elasticmapreduce", true),
-            ("s3:PutObject", "arn:aws:s3:::us-east-1.elasticmapreduce/a", false),
-            ("s3:PutObject", "arn:aws:s3:::out/result/part-0", true),
-            ("s3:PutObject", "arn:aws:s3:::outer/result", false),
-            ("s3:GetObject", "arn:aws:s3:::out/result", false),
-            ("glue:GetDatabases", "arn:aws:glue:us-east-1:000000000000:catalog", true),
-            ("glue:DeleteTable", "arn:aws:glue:us-east-1:000000000000:catalog", false),
-        ] {
-            assert_eq!(
-                decide(&[&policy], action, resource).is_allowed(),
-                allowed,
-                "{colons} {action} {resource}"
-            );
-        }
-    }
-}
 
 #[test]
 fn the_order_is_deny_then_session_then_identity() {
@@ -134,20 +70,21 @@ fn inverted_elements_and_conditions_narrow_a_statement() {
 #[test]
 fn a_caller_cannot_be_described_by_the_requests_context() {
     let policy = identity(json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*",
-        "Condition": {"StringEquals": {"aws:username": "root"}}}));
-    let context = Context::new().with("aws:username", "root");
+        "Condition": {"StringEquals": {"aws:username": "root", "aws:PrincipalTag/rank": "head"}}}));
+    let context = Context::new().with("aws:username", "root").with("aws:PrincipalTag/rank", "head");
+    let tagged = identity(json!({"Effect": "Allow", "Action": "s3:*", "Resource": "*",
+        "Condition": {"Null": {"aws:PrincipalTag/rank": "false"}}}));
     for caller in [user("ann"), job_role()] {
         let request = Request { caller: &caller, action: "s3:GetObject", resource: "*", context: &context };
         assert!(!evaluate(&request, &[&policy], None).is_allowed(), "{caller:?}");
+        assert!(!evaluate(&request, &[&tagged], None).is_allowed(), "{caller:?}");
     }
 }
 
 #[test]
 fn a_role_trusts_whom_its_policy_names() {
     let service = Caller::Service { name: "emr-serverless.amazonaws.com".into() };
-    let trust = |statements: Value| {
-        PolicyDocument::parse(&document(statements).to_string(), PolicyKind::Trust).expect("well-formed")
-    };
+    let trust = |statements| read(statements, PolicyKind::Trust);
     let emr = trust(json!([{"Sid": "Jobs", "Effect": "Allow", "Action": "sts:AssumeRole",
         "Principal": {"Service": "emr-serverless.amazonaws.com"},
         "Condition": {"StringLike": {"aws:SourceArn": "arn:aws:emr-serverless:*"}}}]));
@@ -155,6 +92,13 @@ fn a_role_trusts_whom_its_policy_names() {
         {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}},
         {"Effect": "Deny", "Action": "sts:*", "Principal": {"AWS": "arn:aws:iam::000000000000:user/eve"}},
     ]));
+    let all_but_ann = trust(json!([
+        {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}},
+        {"Effect": "Deny", "Action": "sts:AssumeRole", "NotPrincipal": {"AWS": [
+            "arn:aws:iam::000000000000:root", "arn:aws:iam::000000000000:user/ann"]}},
+    ]));
+    let foreign = trust(json!([{"Effect": "Allow", "Action": "sts:AssumeRole",
+        "NotPrincipal": {"AWS": "arn:aws:iam::000000000000:root"}}]));
     let context =
         Context::new().with("aws:SourceArn", "arn:aws:emr-serverless:us-east-1:000000000000:/applications/a");
     for (caller, policy, context, expected) in [
@@ -164,6 +108,9 @@ fn a_role_trusts_whom_its_policy_names() {
         (&user("ann"), &account, &context, TrustDecision::AllowedThroughAccount),
         (&user("eve"), &account, &context, TrustDecision::ExplicitDeny),
         (&service, &account, &context, TrustDecision::ImplicitDeny),
+        (&user("ann"), &all_but_ann, &context, TrustDecision::Allowed),
+        (&user("eve"), &all_but_ann, &context, TrustDecision::ExplicitDeny),
+        (&user("ann"), &foreign, &context, TrustDecision::ImplicitDeny),
     ] {
         let request = Request {
             caller,
@@ -209,7 +156,7 @@ fn malformed_documents_are_refused_for_their_reason() {
         (changed("Sid", json!("not ok")), MalformedPolicy::Sid),
         (changed("Condition", json!({"Is": {"aws:x": "y"}})), MalformedPolicy::Operator("Is".into())),
         (
-            document(json!({"Effect": "Deny", "Action": "s3>Get", "Resource": "*"})).to_string(),
+            document(json!({"Effect": "Deny", "Action": "s3Get", "Resource": "*"})).to_string(),
             MalformedPolicy::NoVendor,
         ),
         (

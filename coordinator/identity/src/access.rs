@@ -287,6 +287,7 @@ impl Identity {
                     role_name: role.name.clone(),
                     role_id: role.id.clone(),
                     session_name: session_name.clone(),
+                    tags: role.tags.clone(),
                 })
             }
         }
@@ -300,6 +301,7 @@ impl Identity {
             path: user.path.clone(),
             name: user.name.clone(),
             id: user.id.clone(),
+            tags: user.tags.clone(),
         })
     }
 }

@@ -1,6 +1,7 @@
 //! Who makes a request.
 
 use super::Context;
+use std::collections::BTreeMap;
 
 /// The authenticated maker of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Caller {
         name: String,
         /// The unique id, `AIDA…`.
         id: String,
+        /// The user's tags (`aws:PrincipalTag/…`).
+        tags: BTreeMap<String, String>,
     },
     /// A session of a role.
     AssumedRole {
@@ -28,6 +31,8 @@ pub enum Caller {
         role_id: String,
         /// The session's name.
         session_name: String,
+        /// The role's tags (`aws:PrincipalTag/…`).
+        tags: BTreeMap<String, String>,
     },
     /// A service that acts by itself, such as `emr-serverless.amazonaws.com`.
     Service {
@@ -43,6 +48,16 @@ impl Caller {
             Self::User { account, .. } | Self::AssumedRole { account, .. } => Some(account),
             Self::Service { .. } => None,
         }
+    }
+
+    /// The tags; services have none.
+    fn tags(&self) -> impl Iterator<Item = (&String, &String)> {
+        match self {
+            Self::User { tags, .. } | Self::AssumedRole { tags, .. } => Some(tags),
+            Self::Service { .. } => None,
+        }
+        .into_iter()
+        .flatten()
     }
 
     /// The ARN that STS would report: of a session, the session's own. A service's is its name.
@@ -76,6 +91,10 @@ impl Caller {
             "aws:PrincipalServiceName",
         ] {
             context.set_all(key, []);
+        }
+        context.forget_all("aws:PrincipalTag/");
+        for (key, value) in self.tags() {
+            context.set(&format!("aws:PrincipalTag/{key}"), value);
         }
         if let Some(account) = self.account() {
             context.set("aws:PrincipalAccount", account);

@@ -28,6 +28,12 @@ impl Context {
         }
     }
 
+    /// Makes all keys absent that begin so.
+    pub(super) fn forget_all(&mut self, prefix: &str) {
+        let prefix = prefix.to_ascii_lowercase();
+        self.0.retain(|key, _| !key.starts_with(&prefix));
+    }
+
     /// [`Self::set`], for building one in an expression.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {

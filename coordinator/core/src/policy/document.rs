@@ -25,8 +25,8 @@ pub struct PolicyDocument {
 impl PolicyDocument {
     /// Reads `text` as IAM would.
     ///
-    /// Two texts that IAM refuses are accepted because the reference guide prints them: S3 ARNs that lack a colon, and
-    /// actions that lack their service where they could only have granted something.
+    /// Some texts that IAM refuses are accepted because the reference guide prints them: S3 ARNs that lack a colon, actions
+    /// with another sign or a blank at their colon, and actions that lack their service where they would grant something.
     pub fn parse(text: &str, kind: PolicyKind) -> Result<Self, MalformedPolicy> {
         let Unambiguous(value) = serde_json::from_str(text).map_err(|_| MalformedPolicy::Syntax)?;
         let members = value.as_object().ok_or(MalformedPolicy::Syntax)?;

@@ -2,6 +2,8 @@
 
 use super::pattern::{ArnPattern, Case, Pattern, Syntax};
 use super::{Context, MalformedPolicy};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::net::IpAddr;
 use time::format_description::well_known::{Iso8601, Rfc3339};
 use time::{Date, OffsetDateTime};
@@ -34,6 +36,7 @@ pub(super) enum Test {
     Text { wildcards: bool, case: Case },
     Arn,
     Bool,
+    Binary,
     Address,
     Date(Order),
     Number(Order),
@@ -53,6 +56,7 @@ pub(super) fn operator(name: &str) -> Option<(Test, bool)> {
         "ArnEquals" | "ArnLike" => (Test::Arn, false),
         "ArnNotEquals" | "ArnNotLike" => (Test::Arn, true),
         "Bool" => (Test::Bool, false),
+        "BinaryEquals" => (Test::Binary, false),
         "IpAddress" => (Test::Address, false),
         "NotIpAddress" => (Test::Address, true),
         "DateEquals" => (Test::Date(Order::Equal), false),
@@ -78,6 +82,7 @@ pub(super) enum Operand {
     Text(Pattern, Case),
     Arn(ArnPattern),
     Bool(bool),
+    Binary(Vec<u8>),
     Address(Network),
     Date(Order, OffsetDateTime),
     Number(Order, f64),
@@ -92,6 +97,7 @@ impl Operand {
             }
             Test::Arn => Self::Arn(ArnPattern::parse(text, variables)),
             Test::Bool | Test::Null => Self::Bool(boolean(text)?),
+            Test::Binary => Self::Binary(STANDARD.decode(text).ok()?),
             Test::Address => Self::Address(Network::parse(text)?),
             Test::Date(order) => Self::Date(order, date(text)?),
             Test::Number(order) => Self::Number(order, number(text)?),
@@ -104,6 +110,7 @@ impl Operand {
             Self::Text(pattern, case) => pattern.matches(value, context, *case),
             Self::Arn(pattern) => pattern.matches(value, context),
             Self::Bool(wanted) => boolean(value) == Some(*wanted),
+            Self::Binary(wanted) => STANDARD.decode(value).is_ok_and(|value| value == *wanted),
             Self::Address(network) => value.parse().is_ok_and(|address| network.contains(address)),
             Self::Date(order, wanted) => date(value).is_some_and(|value| order.holds(value, *wanted)),
             Self::Number(order, wanted) => number(value).is_some_and(|value| order.holds(value, *wanted)),
@@ -194,6 +201,8 @@ mod tests {
             ("ArnEquals", "arn:aws:iam:*:role/x", "arn:aws:iam::1:role/x", false),
             ("Bool", "true", "TRUE", true),
             ("Bool", "true", "yes", false),
+            ("BinaryEquals", "AQID", "AQID", true),
+            ("BinaryEquals", "AQID", "aqid", false),
             ("IpAddress", "203.0.113.0/24", "203.0.113.9", true),
             ("IpAddress", "203.0.113.0/24", "203.0.114.9", false),
             ("IpAddress", "203.0.113.7", "::ffff:203.0.113.7", true),
@@ -203,6 +212,9 @@ mod tests {
             ("NumericGreaterThan", "10", "9", false),
             ("NumericEquals", "10", "ten", false),
             ("DateLessThan", "2030-01-01", "2029-12-31T23:59:59Z", true),
+            ("DateLessThan", "2030-01-01T00:00Z", "2029-12-31T23:59:59Z", true),
+            ("DateGreaterThan", "2020-01-01T00:00:00+02:00", "2019-12-31T22:00:01Z", true),
+            ("DateEquals", "1577836800", "2020-01-01T00:00:00Z", true),
             ("DateGreaterThanEquals", "2020-01-01T00:00:00Z", "1577836800", true),
         ] {
             assert_eq!(accepts(name, wanted, value), accepted, "{name} {wanted} {value}");
@@ -213,6 +225,7 @@ mod tests {
     fn values_of_the_wrong_form_are_found_when_the_policy_is_read() {
         for (name, value) in [
             ("Bool", "yes"),
+            ("BinaryEquals", "not base64"),
             ("IpAddress", "203.0.113.0/33"),
             ("IpAddress", "here"),
             ("DateEquals", "tomorrow"),

@@ -88,11 +88,17 @@ impl ArnPattern {
         Self(parts.map(|part| Pattern(part.to_vec())).collect())
     }
 
-    /// Whether `arn` matches part by part.
+    /// Whether `arn` matches part by part. Parts that the pattern lacks may be anything, as IAM completes them; a lone `*`
+    /// matches what is no ARN, too.
     pub(super) fn matches(&self, arn: &str, context: &Context) -> bool {
-        let parts: Vec<_> = arn.splitn(self.0.len(), ':').collect();
-        parts.len() == self.0.len()
-            && self.0.iter().zip(parts).all(|(pattern, part)| pattern.matches(part, context, Case::Sensitive))
+        let parts: Vec<_> = arn.splitn(ARN_PARTS, ':').collect();
+        matches!(self.0.as_slice(), [Pattern(whole)] if whole == &[Piece::Many])
+            || parts.len() == ARN_PARTS
+                && self
+                    .0
+                    .iter()
+                    .zip(parts)
+                    .all(|(pattern, part)| pattern.matches(part, context, Case::Sensitive))
     }
 }
 
@@ -224,6 +230,9 @@ mod tests {
             ("*", "*", true),
             ("arn:aws:s3:::b/*", "arn:aws:s3:::b/k:1", true),
             ("arn:aws:s3:*", "arn:aws:s3:::b", true),
+            ("arn:aws:s3", "arn:aws:s3:::b/k:1", true),
+            ("arn:aws:s3", "arn:aws:iam::1:user/s3", false),
+            ("arn:aws:s3", "*", false),
             ("arn:aws:*:::b", "arn:aws:s3:::b", true),
             ("arn:aws:logs:*:1:group:x", "arn:aws:logs:r:1:group:x", true),
             ("arn:aws:logs:*:group:x", "arn:aws:logs:r:1:group:x", false),

@@ -106,6 +106,7 @@ fn is_account(text: &str) -> bool {
 mod tests {
     use super::*;
     use serde_json::json;
+    use std::collections::BTreeMap;
 
     fn role() -> Caller {
         Caller::AssumedRole {
@@ -114,6 +115,7 @@ mod tests {
             role_name: "r".into(),
             role_id: "AROA1".into(),
             session_name: "s".into(),
+            tags: BTreeMap::new(),
         }
     }
 

@@ -6,6 +6,7 @@ use super::pattern::{ArnPattern, Case, Pattern, Syntax, is_arn};
 use super::principal::{Coverage, Principals};
 use super::{Caller, Context, MalformedPolicy, PolicyKind};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// What a statement that applies does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +86,11 @@ impl Statement {
         match &self.principals {
             None => Coverage::None,
             Some(Selection { inverted: false, items }) => items.covers(caller),
-            Some(Selection { inverted: true, items }) => match items.covers(caller) {
-                Coverage::None => Coverage::Direct,
-                Coverage::Account | Coverage::Direct => Coverage::None,
+            // A caller is excepted by what names it. Its account alone neither excepts it from a denial nor lets it have
+            // what all others are allowed.
+            Some(Selection { inverted: true, items }) => match (items.covers(caller), self.effect) {
+                (Coverage::None, _) | (Coverage::Account, Effect::Deny) => Coverage::Direct,
+                (Coverage::Account, Effect::Allow) | (Coverage::Direct, _) => Coverage::None,
             },
         }
     }
@@ -143,19 +146,29 @@ fn actions(
     if kind == PolicyKind::Trust && !names.iter().all(|name| name.to_ascii_lowercase().starts_with("sts:")) {
         return Err(MalformedPolicy::NotSts);
     }
-    // The guide's own policies have entries such as `glue>DeleteTable` (guide:3386). In an allowing list such an entry
-    // grants nothing and is passed over; where passing it over would widen what is allowed, it is refused.
+    // In an allowing list an entry without a service grants nothing and is passed over; where passing it over would widen
+    // what is allowed, it is refused.
     let is_lenient = effect == Effect::Allow && !given.inverted;
     let mut items = Vec::new();
     for name in names {
+        let name = as_meant(name);
         if name == "*" || name.contains(':') {
             // Actions hold no variables.
-            items.push(Pattern::parse(name, Syntax { wildcards: true, variables: false }));
+            items.push(Pattern::parse(&name, Syntax { wildcards: true, variables: false }));
         } else if !is_lenient {
             return Err(MalformedPolicy::NoVendor);
         }
     }
     Ok(Selection { inverted: given.inverted, items })
+}
+
+/// An action as it can only be meant. The guide prints `emr-serverless>DeleteApplication` (guide:7826) and
+/// `iam: UpdateRoleDescription` (guide:7656) where services and actions are to be joined by a colon, and people paste them.
+fn as_meant(name: &str) -> Cow<'_, str> {
+    match name.split_once([':', '>']) {
+        Some((service, action)) => Cow::Owned(format!("{service}:{}", action.trim_start())),
+        None => Cow::Borrowed(name),
+    }
 }
 
 fn resources(
