@@ -7,7 +7,7 @@ use crate::sigv4::{Presented, SignatureError, sha256_hex};
 use crate::{emr, query};
 use axum::body::Body;
 use bytes::Bytes;
-use hearth_identity::{Context, CredentialError, Identity, Principal};
+use hearth_identity::{Circumstances, Context, CredentialError, Identity, Principal};
 use hearth_types::Timestamp;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
@@ -15,8 +15,6 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// Largest body of a request, in bytes.
 const MAX_BODY: usize = 1 << 20;
@@ -142,29 +140,14 @@ impl Api {
                 CredentialError::Expired | CredentialError::Superseded => SignatureError::ExpiredToken,
             })?;
         presented.verify(parts, &sha256_hex(body), &found.secret_access_key, now)?;
+        self.identity.note_use(&found.principal, &presented.scope.service, &presented.scope.region, now);
         Ok(found.principal)
     }
 
     fn context(&self, connection: Connection, now: Timestamp) -> Context {
-        let seconds = now.as_millis().div_euclid(1000);
-        let mut context = Context::new()
-            .with("aws:EpochTime", seconds.to_string())
-            .with("aws:SecureTransport", connection.is_tls.to_string())
-            .with("aws:RequestedRegion", &self.region);
-        if let Some(text) = iso8601(now) {
-            context.set("aws:CurrentTime", text);
-        }
-        if let Some(ip) = connection.source_ip {
-            context.set("aws:SourceIp", ip.to_string());
-        }
-        context
+        let Connection { source_ip, is_tls } = connection;
+        Circumstances { at: now, source_ip, is_tls, region: &self.region }.context()
     }
-}
-
-/// A time as IAM writes it, `2026-11-22T20:59:51Z`.
-pub(crate) fn iso8601(at: Timestamp) -> Option<String> {
-    let at = OffsetDateTime::from_unix_timestamp(at.as_millis().div_euclid(1000)).ok()?;
-    at.format(&Rfc3339).ok()
 }
 
 fn refuse(service: &Service, error: &SignatureError, request_id: &str) -> Response<Body> {

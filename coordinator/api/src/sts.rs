@@ -1,8 +1,9 @@
 //! The `sts` subset: who am I, and temporary credentials.
 
-use crate::api::iso8601;
 use crate::query::{Call, Failure, Form, Xml};
-use hearth_identity::{IdentityPolicy, Principal, SessionPolicies, SessionRequest, TemporaryCredentials};
+use hearth_identity::{
+    IdentityPolicy, Principal, SessionPolicies, SessionRequest, TemporaryCredentials, iso8601,
+};
 use http::StatusCode;
 use std::time::Duration;
 
@@ -15,18 +16,45 @@ pub(crate) fn answer(call: &Call<'_>, action: &str, form: &Form) -> Result<Optio
             ("Account", Xml::text(call.identity.account_id())),
         ]))),
         "AssumeRole" => assume_role(call, form).map(Some),
+        "GetAccessKeyInfo" => {
+            call.identity.last_use(form.required("AccessKeyId")?)?;
+            Ok(Some(Xml::members([("Account", Xml::text(call.identity.account_id()))])))
+        }
         "GetSessionToken" => get_session_token(call, form).map(Some),
         other => Err(Failure::unknown_action(other)),
     }
 }
 
+/// Longest inline session policy, in characters.
+const MAX_SESSION_POLICY: usize = 2_048;
+
+/// Refuses parameters that would change what a session is if they counted.
+fn refuse(form: &Form, parameters: &[&str]) -> Result<(), Failure> {
+    match parameters.iter().find(|name| form.text(name).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(Failure::invalid(format!(
+            "The parameter {} is not supported.",
+            name.split('.').next().unwrap_or(name)
+        ))),
+    }
+}
+
 fn assume_role(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
+    let without =
+        ["Tags.member.1.Key", "TransitiveTagKeys.member.1", "SourceIdentity", "SerialNumber", "TokenCode"];
+    refuse(form, &without)?;
     let role_arn = form.required("RoleArn")?;
     let session_name = form.required("RoleSessionName")?;
     if session_name.len() < 2 {
         return Err(Failure::invalid("RoleSessionName must have length greater than or equal to 2."));
     }
     let seconds = form.number("DurationSeconds", 3_600, 900, 43_200)?;
+    if form.text("Policy").is_some_and(|text| text.chars().count() > MAX_SESSION_POLICY) {
+        return Err(Failure::invalid(format!(
+            "1 validation error detected: Value at 'policy' failed to satisfy constraint: Member must have length less \
+             than or equal to {MAX_SESSION_POLICY}"
+        )));
+    }
     let inline = form.text("Policy").map(IdentityPolicy::parse).transpose().map_err(|error| {
         Failure::new(StatusCode::BAD_REQUEST, "MalformedPolicyDocument", error.to_string())
     })?;
@@ -53,6 +81,7 @@ fn assume_role(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
 }
 
 fn get_session_token(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
+    refuse(form, &["SerialNumber", "TokenCode"])?;
     let seconds = form.number("DurationSeconds", 43_200, 900, 129_600)?;
     let name = match call.principal {
         Principal::User { name, .. } => name,

@@ -148,11 +148,20 @@ macro_rules! golden {
     )+};
 }
 
-golden!(applications, job_runs, dashboards_and_sessions, refusals, authorisation, roles_and_sessions);
+golden!(
+    administration,
+    applications,
+    job_runs,
+    dashboards_and_sessions,
+    refusals,
+    authorisation,
+    roles_and_sessions
+);
 
 #[test]
 fn every_golden_file_is_played() {
     let played = [
+        "administration",
         "applications",
         "authorisation",
         "dashboards_and_sessions",

@@ -114,7 +114,7 @@ fn service_linked_roles_are_handled_for_their_service_alone() {
             (&[("cloudwatch:namespace", "Theirs")], "cloudwatch:PutMetricData", ALL, false),
         ],
     );
-    // guide:7629, guide:7653 (with a blank in the action) and guide:7684
+    // guide:7628, guide:7651 (with a blank in the action) and guide:7679
     let of_ops: &[(&str, &str)] = &[("iam:AWSServiceName", OPS)];
     check(
         json!([{"Effect": "Allow", "Resource": LINKED_PATTERN,
@@ -130,7 +130,7 @@ fn service_linked_roles_are_handled_for_their_service_alone() {
             (&[("iam:AWSServiceName", "other.amazonaws.com")], "iam:UpdateRoleDescription", LINKED, false),
         ],
     );
-    // guide:7897, the role itself and without a condition
+    // guide:7906, the role itself and without a condition
     check(
         json!([{"Sid": "Linked", "Effect": "Allow", "Action": "iam:CreateServiceLinkedRole", "Resource": LINKED}]),
         &[
@@ -142,7 +142,7 @@ fn service_linked_roles_are_handled_for_their_service_alone() {
 
 #[test]
 fn users_pass_the_roles_that_were_approved() {
-    // guide:7774
+    // guide:7784
     let role = "arn:aws:iam::000000000000:role/jobs";
     check(
         json!({"Effect": "Allow", "Action": "iam:PassRole", "Resource": role,
@@ -198,7 +198,7 @@ fn interfaces_are_made_on_behalf_of_the_service_and_in_tagged_networks() {
             (&[], "ec2:CreateNetworkInterface", interface, false),
         ],
     );
-    // guide:7870
+    // guide:7878
     let subnet = "arn:aws:ec2:us-east-1:000000000000:subnet/s-1";
     check(
         json!([{"Sid": "Subnets", "Effect": "Allow", "Action": ["ec2:CreateNetworkInterface"],

@@ -4,7 +4,7 @@ use crate::directory::Directory;
 use crate::session::{SessionClaims, SessionPolicies, Subject};
 use crate::{Context, Identity, IdentityError, KeyStatus, Role, SessionRequest, TemporaryCredentials};
 use hearth_coordinator_core::policy::{
-    Caller, Decision, PolicyDocument, Request, TrustDecision, evaluate, evaluate_trust,
+    Caller, Decision, PolicyDocument, Request, Source, TrustDecision, evaluate, evaluate_trust,
 };
 use hearth_types::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
@@ -185,7 +185,7 @@ impl Identity {
     }
 
     fn decide(&self, principal: &Principal, action: &str, resource: &str, context: &Context) -> Decision {
-        let nobody = Decision::ImplicitDeny(hearth_coordinator_core::policy::Source::Identity);
+        let nobody = Decision::ImplicitDeny(Source::Identity);
         let Some(caller) = self.caller(principal) else { return nobody };
         let directory = self.directory();
         let (held, session) = match principal {
@@ -201,7 +201,8 @@ impl Identity {
                 (held, session_policies(&directory, &claims.policies))
             }
         };
-        let request = Request { caller: &caller, action, resource, context };
+        let context = with_credentials(context.clone(), principal, self.account_id());
+        let request = Request { caller: &caller, action, resource, context: &context };
         evaluate(&request, &held, session.as_deref())
     }
 
@@ -243,10 +244,16 @@ impl Identity {
         // Whether a role exists is told only to those it trusts.
         let role = self.role_by_arn(role_arn).map_err(|_| refused())?;
         let caller = self.caller(principal).ok_or_else(refused)?;
-        let asked = Request { caller: &caller, action: "sts:AssumeRole", resource: role_arn, context };
-        let own = self.decide(principal, "sts:AssumeRole", role_arn, context);
+        let mut context = with_credentials(context.clone(), principal, self.account_id());
+        context.describe_resource("iam", &role.tags);
+        let asked =
+            Request { caller: &caller, action: "sts:AssumeRole", resource: role_arn, context: &context };
+        let own = self.decide(principal, "sts:AssumeRole", role_arn, &context);
         let may = match evaluate_trust(&asked, role.trust.document()) {
-            TrustDecision::Allowed => !matches!(own, Decision::ExplicitDeny(_)),
+            // Trust stands in for the caller's own policies. It lifts no denial, and no bound of the caller's session.
+            TrustDecision::Allowed => {
+                matches!(own, Decision::Allowed | Decision::ImplicitDeny(Source::Identity))
+            }
             TrustDecision::AllowedThroughAccount => own.is_allowed(),
             TrustDecision::ExplicitDeny | TrustDecision::ImplicitDeny => false,
         };
@@ -304,6 +311,17 @@ impl Identity {
             tags: user.tags.clone(),
         })
     }
+}
+
+/// What conditions may ask of the credentials and of whose resources are asked for.
+fn with_credentials(mut context: Context, principal: &Principal, account_id: &str) -> Context {
+    context.set("aws:ResourceAccount", account_id);
+    if let Principal::Session { claims, .. } = principal {
+        context.set_all("aws:TokenIssueTime", crate::iso8601(claims.issued_at));
+        // Temporary credentials say that no second factor was asked for; long-lived ones say nothing.
+        context.set("aws:MultiFactorAuthPresent", "false");
+    }
+    context
 }
 
 fn user_policies<'a>(directory: &'a Directory, name: &str) -> Vec<&'a PolicyDocument> {

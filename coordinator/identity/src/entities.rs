@@ -1,6 +1,6 @@
 //! Users, roles and managed policies as they are kept: one document each.
 
-use crate::{IdentityPolicy, TrustPolicy};
+use crate::{IdentityPolicy, KeyUse, PolicyVersion, TrustPolicy};
 use hearth_types::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,9 @@ pub struct AccessKey {
     pub status: KeyStatus,
     /// When it was created.
     pub created_at: Timestamp,
+    /// Its latest use that was stored; [`crate::Identity::last_use`] knows later ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) last_used: Option<KeyUse>,
 }
 
 /// Whether an access key may be used.
@@ -98,10 +101,27 @@ pub struct ManagedPolicy {
     pub created_at: Timestamp,
     /// Description.
     pub description: Option<String>,
-    /// What it says. It has one version, `v1`.
+    /// What it says: its version in force.
     pub policy: IdentityPolicy,
+    /// Number of the version in force.
+    #[serde(default = "first_version")]
+    pub(crate) default_version: u32,
+    /// When the version in force was made; with the policy itself if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) default_since: Option<Timestamp>,
+    /// Versions that are kept and not in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) other_versions: Vec<PolicyVersion>,
+    /// The highest number that a version ever had.
+    #[serde(default = "first_version")]
+    pub(crate) last_version: u32,
     /// Tags.
     pub tags: BTreeMap<String, String>,
+}
+
+/// The number of a policy's first version, and the only one that was kept before there were others.
+pub(crate) const fn first_version() -> u32 {
+    1
 }
 
 impl User {

@@ -21,6 +21,9 @@ pub enum IdentityError {
     /// A value is not allowed (`ValidationError`).
     #[error("{0}")]
     Invalid(String),
+    /// A value is refused for what it means (`InvalidInput`).
+    #[error("{0}")]
+    InvalidInput(String),
     /// A policy document cannot be read (`MalformedPolicyDocument`).
     #[error("{0}")]
     Malformed(#[from] MalformedPolicy),

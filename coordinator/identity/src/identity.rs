@@ -1,6 +1,7 @@
 //! The account: opening it, and the one way in which it changes.
 
 use crate::directory::Directory;
+use crate::key_use::KeyUses;
 use crate::policies::{self, ADMINISTRATOR_ACCESS};
 use crate::vault::Vault;
 use crate::{DocumentError, Documents, IdentityError, JobClaim, ManagedPolicy, Role, User};
@@ -38,6 +39,7 @@ pub struct Identity {
     pub(crate) vault: Vault,
     records: Arc<Records>,
     launches: OnceLock<Arc<dyn LaunchGuard>>,
+    pub(crate) key_uses: KeyUses,
     /// Held while a change is on its way to the store, so that changes come one after another.
     pub(crate) changing: tokio::sync::Mutex<()>,
 }
@@ -83,6 +85,7 @@ impl Identity {
             vault: Vault::new(master_key),
             records: Arc::new(Records { documents, directory }),
             launches: OnceLock::new(),
+            key_uses: KeyUses::default(),
             changing: tokio::sync::Mutex::new(()),
         })
     }

@@ -26,6 +26,11 @@ macro_rules! policy_text {
                 &self.text
             }
 
+            /// Its length as quotas count it: characters, blanks not counted.
+            pub fn size(&self) -> usize {
+                self.text.chars().filter(|c| !c.is_whitespace()).count()
+            }
+
             /// Its meaning.
             pub fn document(&self) -> &PolicyDocument {
                 &self.document

@@ -3,9 +3,13 @@
 use crate::directory::Kept;
 use crate::identity::Change;
 use crate::names::{check_name, check_path, random_id};
+use crate::policies::{Holder, check_held};
 use crate::{Identity, IdentityError, IdentityPolicy, Role, TrustPolicy};
 use hearth_types::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Characters a trust policy may have, blanks not counted: as many as IAM can be asked for.
+const MAX_TRUST_SIZE: usize = 4_096;
 
 /// What a new role is made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,6 +55,8 @@ impl Identity {
         check_name("roleName", &new.name, 64)?;
         check_path(&new.path)?;
         check_session(new.max_session_seconds)?;
+        check_trust(&new.trust)?;
+        crate::tags::check(&new.tags)?;
         let _changing = self.changing.lock().await;
         if self.directory().role(&new.name).is_some() {
             return Err(IdentityError::AlreadyExists(format!("Role with name {} already exists.", new.name)));
@@ -85,8 +91,41 @@ impl Identity {
         Err(IdentityError::DeleteConflict(format!("Cannot delete entity, must {advice}.")))
     }
 
+    /// Changes description and longest session of a role; what is not given stays.
+    pub async fn update_role(
+        &self,
+        role: &str,
+        description: Option<String>,
+        max_session_seconds: Option<u32>,
+    ) -> Result<(), IdentityError> {
+        max_session_seconds.map_or(Ok(()), check_session)?;
+        self.change_role(role, |role| {
+            role.max_session_seconds = max_session_seconds.unwrap_or(role.max_session_seconds);
+            if let Some(description) = description {
+                role.description = Some(description).filter(|text| !text.is_empty());
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Adds tags to a role.
+    pub async fn tag_role(&self, role: &str, tags: &BTreeMap<String, String>) -> Result<(), IdentityError> {
+        self.change_role(role, |role| crate::tags::add(&mut role.tags, tags)).await
+    }
+
+    /// Takes tags from a role.
+    pub async fn untag_role(&self, role: &str, keys: &BTreeSet<String>) -> Result<(), IdentityError> {
+        self.change_role(role, |role| {
+            crate::tags::remove(&mut role.tags, keys);
+            Ok(())
+        })
+        .await
+    }
+
     /// Changes who may assume a role.
     pub async fn update_trust(&self, role: &str, trust: TrustPolicy) -> Result<(), IdentityError> {
+        check_trust(&trust)?;
         self.change_role(role, |role| {
             role.trust = trust;
             Ok(())
@@ -104,7 +143,7 @@ impl Identity {
         check_name("policyName", policy_name, 128)?;
         self.change_role(role, |role| {
             role.inline.insert(policy_name.to_owned(), policy);
-            Ok(())
+            check_held(Holder::Role(&role.name), &role.inline, &role.attached)
         })
         .await
     }
@@ -123,7 +162,7 @@ impl Identity {
         self.managed_policy(policy_arn)?;
         self.change_role(role, |role| {
             role.attached.insert(policy_arn.to_owned());
-            Ok(())
+            check_held(Holder::Role(&role.name), &role.inline, &role.attached)
         })
         .await
     }
@@ -162,6 +201,15 @@ fn check_session(seconds: u32) -> Result<(), IdentityError> {
             "The value {seconds} of MaxSessionDuration is not between 3600 and 43200 seconds."
         )))
     }
+}
+
+fn check_trust(trust: &TrustPolicy) -> Result<(), IdentityError> {
+    if trust.size() > MAX_TRUST_SIZE {
+        return Err(IdentityError::Limit(format!(
+            "Cannot exceed quota for ACLSizePerRole: {MAX_TRUST_SIZE}"
+        )));
+    }
+    Ok(())
 }
 
 fn missing_role(name: &str) -> IdentityError {

@@ -3,6 +3,7 @@
 use crate::directory::Kept;
 use crate::identity::Change;
 use crate::names::{check_name, check_path, random_id};
+use crate::policies::{Holder, check_held};
 use crate::vault::random_secret;
 use crate::{AccessKey, Identity, IdentityError, IdentityPolicy, KeyStatus, User};
 use hearth_types::Timestamp;
@@ -50,6 +51,7 @@ impl Identity {
     ) -> Result<User, IdentityError> {
         check_name("userName", name, 64)?;
         check_path(path)?;
+        crate::tags::check(&tags)?;
         let _changing = self.changing.lock().await;
         if self.directory().user(name).is_some() {
             return Err(IdentityError::AlreadyExists(format!("User with name {name} already exists.")));
@@ -83,12 +85,27 @@ impl Identity {
         self.keep(revision, Change::NoUser(user.name)).await
     }
 
+    /// Adds tags to a user.
+    pub async fn tag_user(&self, user: &str, tags: &BTreeMap<String, String>) -> Result<(), IdentityError> {
+        self.change_user(user, |user| crate::tags::add(&mut user.tags, tags)).await
+    }
+
+    /// Takes tags from a user.
+    pub async fn untag_user(&self, user: &str, keys: &BTreeSet<String>) -> Result<(), IdentityError> {
+        self.change_user(user, |user| {
+            crate::tags::remove(&mut user.tags, keys);
+            Ok(())
+        })
+        .await
+    }
+
     /// Gives a user an access key; at most two.
     pub async fn create_access_key(&self, user: &str, now: Timestamp) -> Result<NewAccessKey, IdentityError> {
         let secret_access_key = random_secret();
         let id = random_id("AKIA", 20);
         let sealed_secret = self.vault.seal_secret(&id, &secret_access_key);
-        let key = AccessKey { id, sealed_secret, status: KeyStatus::Active, created_at: now };
+        let key =
+            AccessKey { id, sealed_secret, status: KeyStatus::Active, created_at: now, last_used: None };
         let added = key.clone();
         self.change_user(user, |user| {
             if user.keys.len() >= MAX_KEYS {
@@ -138,7 +155,7 @@ impl Identity {
         check_name("policyName", policy_name, 128)?;
         self.change_user(user, |user| {
             user.inline.insert(policy_name.to_owned(), policy);
-            Ok(())
+            check_held(Holder::User(&user.name), &user.inline, &user.attached)
         })
         .await
     }
@@ -157,7 +174,7 @@ impl Identity {
         self.managed_policy(policy_arn)?;
         self.change_user(user, |user| {
             user.attached.insert(policy_arn.to_owned());
-            Ok(())
+            check_held(Holder::User(&user.name), &user.inline, &user.attached)
         })
         .await
     }
@@ -171,7 +188,7 @@ impl Identity {
         .await
     }
 
-    async fn change_user(
+    pub(crate) async fn change_user(
         &self,
         name: &str,
         change: impl FnOnce(&mut User) -> Result<(), IdentityError>,
@@ -192,6 +209,6 @@ fn missing_user(name: &str) -> IdentityError {
     IdentityError::NoSuchEntity(format!("The user with name {name} cannot be found."))
 }
 
-fn missing_key(access_key_id: &str) -> IdentityError {
+pub(crate) fn missing_key(access_key_id: &str) -> IdentityError {
     IdentityError::NoSuchEntity(format!("The Access Key with id {access_key_id} cannot be found."))
 }

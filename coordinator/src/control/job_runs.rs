@@ -33,7 +33,7 @@ impl Control {
         if application.state == ApplicationState::Terminated {
             return Err(super::refusals::no_application(&application_id));
         }
-        self.check_role(&request.execution_role_arn)?;
+        self.check_role(&request.execution_role_arn, &application_id)?;
         tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
         self.check_session_policies(request.execution_iam_policy.as_ref())?;
         let token = ClientToken {
@@ -80,9 +80,13 @@ impl Control {
         Ok(())
     }
 
-    /// A role that cannot be assumed would fail the job minutes later.
-    fn check_role(&self, arn: &str) -> Result<(), ControlError> {
-        let checked = self.identity.can_assume_as_service(arn, SERVICE, &Context::new());
+    /// A role that cannot be assumed would fail the job minutes later. Its trust policy may name the applications that it
+    /// is for (`aws:SourceArn`), so that the service is not made to use it for others.
+    fn check_role(&self, arn: &str, application: &ApplicationId) -> Result<(), ControlError> {
+        let context = Context::new()
+            .with("aws:SourceAccount", self.identity.account_id())
+            .with("aws:SourceArn", self.site.application_arn(application));
+        let checked = self.identity.can_assume_as_service(arn, SERVICE, &context);
         let message = match checked {
             Ok(_) => return Ok(()),
             Err(ServiceRefused::NoSuchRole) => format!("executionRoleArn {arn} does not exist."),

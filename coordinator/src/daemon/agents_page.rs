@@ -6,7 +6,7 @@
 //! | `GET /hearth/v1/agents/<id>` | `hearth:GetAgent` | `…:/agents/<id>` |
 //! | `POST /hearth/v1/agents/<id>/drain`, `/undrain`, `/revoke` | `hearth:DrainAgent`, `hearth:UndrainAgent`, `hearth:RevokeAgent` | `…:/agents/<id>` |
 
-use super::signed::{Refused, allowed, refused, signer};
+use super::signed::{Refused, allowed, refused, signed};
 use axum::Json;
 use axum::extract::Request;
 use axum::http::{Method, StatusCode};
@@ -87,11 +87,11 @@ impl AgentsPage {
 
     async fn try_answer(&self, request: Request) -> Result<Value, Refused> {
         let (parts, _) = request.into_parts();
-        let signer = signer(&self.identity, &parts)?;
+        let by = signed(&self.identity, &self.region, &parts)?;
         let asked = Asked::read(&parts.method, parts.uri.path())
             .ok_or_else(|| refused(StatusCode::NOT_FOUND, "There is no such page."))?;
         let resource = format!("arn:aws:hearth:{}:{}:{}", self.region, self.account_id, asked.resource());
-        allowed(&self.identity, &signer, asked.action(), &resource)?;
+        allowed(&self.identity, &by, asked.action(), &resource)?;
         match asked {
             Asked::List => {
                 let world = self.engine.snapshot();
@@ -102,7 +102,7 @@ impl AgentsPage {
             Asked::Change(id, standing) => {
                 let command = Command::SetStanding { agent: id.clone(), standing };
                 self.engine.ask(command).await.map_err(refusal)?;
-                tracing::info!(agent_id = %id, ?standing, by = signer.arn(), "agent's standing set");
+                tracing::info!(agent_id = %id, ?standing, by = by.principal.arn(), "agent's standing set");
                 self.describe(&id)
             }
         }

@@ -45,7 +45,7 @@ impl Front {
         control: Arc<Control>,
     ) -> anyhow::Result<Self> {
         let sig_v2 = if config.query_sigv2 { QuerySigV2::Accepted } else { QuerySigV2::Refused };
-        let gate = Arc::new(IdentityGate(parts.identity.clone()));
+        let gate = Arc::new(IdentityGate { identity: parts.identity.clone(), region: config.region.clone() });
         let api = Arc::new(Api::new(
             parts.identity.clone(),
             control.clone(),
@@ -62,6 +62,7 @@ impl Front {
                 identity: parts.identity.clone(),
                 engine: parts.engine.clone(),
                 store: parts.store.clone(),
+                control: control.clone(),
                 region: config.region.clone(),
                 account_id: config.account_id.clone(),
             }),

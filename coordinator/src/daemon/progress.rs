@@ -1,11 +1,13 @@
 //! `GET /hearth/v1/job-runs/<id>/progress`: what a job run does right now, for people's tools. Signed and authorised like
 //! `GetJobRun`.
 
-use super::signed::{Refused, allowed, refused, signer};
+use super::signed::{Refused, allowed, refused, signed};
+use crate::control::Control;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use hearth_api::emr::control_plane::{ControlPlane, TaggedResource};
 use hearth_engine::Engine;
 use hearth_identity::Identity;
 use hearth_store::Store;
@@ -18,6 +20,7 @@ pub(super) struct ProgressPage {
     pub(super) identity: Arc<Identity>,
     pub(super) engine: Engine,
     pub(super) store: Store,
+    pub(super) control: Arc<Control>,
     pub(super) region: String,
     pub(super) account_id: String,
 }
@@ -29,7 +32,7 @@ impl ProgressPage {
 
     async fn try_answer(&self, request: Request) -> Result<Response, Refused> {
         let (parts, _) = request.into_parts();
-        let signer = signer(&self.identity, &parts)?;
+        let mut by = signed(&self.identity, &self.region, &parts)?;
         let id = parts.uri.path().split('/').nth(4).and_then(|id| JobRunId::new(id).ok());
         let record = match id {
             Some(id) => self.store.job_run(&id).await.ok().flatten(),
@@ -41,7 +44,9 @@ impl ProgressPage {
             "arn:aws:emr-serverless:{}:{}:/applications/{}/jobruns/{}",
             self.region, self.account_id, run.application, run.id
         );
-        allowed(&self.identity, &signer, "emr-serverless:GetJobRun", &resource)?;
+        let tagged = TaggedResource::JobRun(run.application.clone(), run.id.clone());
+        by.context.describe_resource("emr-serverless", &self.control.tags(&tagged).await.unwrap_or_default());
+        allowed(&self.identity, &by, "emr-serverless:GetJobRun", &resource)?;
         let progress = self.engine.board().get(&run.id).unwrap_or_default();
         let mut page = serde_json::to_value(&progress).unwrap_or_default();
         page["state"] = json!(run.state());

@@ -302,10 +302,8 @@ impl Call<'_> {
         let mut context = self.context.clone();
         if let Some(resource) = resource {
             // A resource that does not exist has no tags; the control plane says so after the policies had their say.
-            for (key, value) in self.control.tags(resource).await.unwrap_or_default() {
-                context.set(&format!("aws:ResourceTag/{key}"), value.clone());
-                context.set(&format!("emr-serverless:ResourceTag/{key}"), value);
-            }
+            let tags = self.control.tags(resource).await.unwrap_or_default();
+            context.describe_resource("emr-serverless", &tags);
         }
         for (key, value) in requested.into_iter().flatten() {
             context.set(&format!("aws:RequestTag/{key}"), value);

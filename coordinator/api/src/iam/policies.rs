@@ -1,22 +1,24 @@
 //! Actions on managed policies.
 
-use super::render::VERSION;
-use super::{document, render};
+use super::{document, of_new, render, with_resource_tags};
 use crate::query::{Call, Failure, Form, Xml};
 use hearth_identity::ManagedPolicy;
 
 /// The policy named, once the caller may do this to it.
-fn authorized(call: &Call<'_>, form: &Form, action: &str) -> Result<ManagedPolicy, Failure> {
+pub(super) fn authorized(call: &Call<'_>, form: &Form, action: &str) -> Result<ManagedPolicy, Failure> {
     let arn = form.required("PolicyArn")?;
-    call.authorize(action, arn)?;
-    Ok(call.identity.managed_policy(arn)?)
+    let policy = call.identity.managed_policy(arn);
+    let tags = policy.as_ref().map(|policy| policy.tags.clone()).unwrap_or_default();
+    call.authorize_knowing(action, arn, &with_resource_tags(call.context, &tags))?;
+    Ok(policy?)
 }
 
 pub(super) async fn create(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
     let name = form.required("PolicyName")?;
     let path = form.text("Path").unwrap_or("/");
     let account = call.identity.account_id();
-    call.authorize("iam:CreatePolicy", &format!("arn:aws:iam::{account}:policy{path}{name}"))?;
+    let arn = format!("arn:aws:iam::{account}:policy{path}{name}");
+    call.authorize_knowing("iam:CreatePolicy", &arn, &of_new(call, form)?)?;
     let description = form.text("Description").filter(|text| !text.is_empty()).map(str::to_owned);
     let policy =
         call.identity.create_policy(name, path, description, document(form)?, form.tags(), call.now).await?;
@@ -29,20 +31,24 @@ pub(super) fn get(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
     Ok(Xml::members([("Policy", render::policy(&policy, attachments))]))
 }
 
-pub(super) fn get_version(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
-    let policy = authorized(call, form, "iam:GetPolicyVersion")?;
-    let version = form.required("VersionId")?;
-    if version != VERSION {
-        let message = format!("Policy {} version {version} does not exist or is not attachable.", policy.arn);
-        return Err(Failure::no_such_entity(message));
-    }
-    let shown = version_of(&policy).with("Document", Some(render::document(policy.policy.text())));
-    Ok(Xml::members([("PolicyVersion", shown)]))
-}
-
-pub(super) fn list_versions(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
-    let policy = authorized(call, form, "iam:ListPolicyVersions")?;
-    Ok(Xml::members([("IsTruncated", Xml::text("false")), ("Versions", Xml::list([version_of(&policy)]))]))
+pub(super) fn list_holders(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
+    let policy = authorized(call, form, "iam:ListEntitiesForPolicy")?;
+    let (users, roles) = call.identity.holders(&policy.arn);
+    let wants = |kind| form.text("EntityFilter").is_none_or(|filter| filter == kind);
+    let users = users
+        .iter()
+        .filter(|_| wants("User"))
+        .map(|user| Xml::members([("UserName", Xml::text(&user.name)), ("UserId", Xml::text(&user.id))]));
+    let roles = roles
+        .iter()
+        .filter(|_| wants("Role"))
+        .map(|role| Xml::members([("RoleName", Xml::text(&role.name)), ("RoleId", Xml::text(&role.id))]));
+    Ok(Xml::members([
+        ("PolicyGroups", Xml::list([])),
+        ("PolicyUsers", Xml::list(users)),
+        ("PolicyRoles", Xml::list(roles)),
+        ("IsTruncated", Xml::text("false")),
+    ]))
 }
 
 pub(super) fn list(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
@@ -50,7 +56,7 @@ pub(super) fn list(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
     let prefix = form.text("PathPrefix").unwrap_or("/");
     call.authorize("iam:ListPolicies", &format!("arn:aws:iam::{account}:policy{prefix}"))?;
     let own = format!("arn:aws:iam::{account}:");
-    let only_attached = form.text("OnlyAttached") == Some("true");
+    let only_attached = form.is_true("OnlyAttached");
     let policies = call
         .identity
         .managed_policies(prefix)
@@ -70,12 +76,4 @@ pub(super) async fn delete(call: &Call<'_>, form: &Form) -> Result<Option<Xml>, 
     let policy = authorized(call, form, "iam:DeletePolicy")?;
     call.identity.delete_policy(&policy.arn).await?;
     Ok(None)
-}
-
-fn version_of(policy: &ManagedPolicy) -> Xml {
-    Xml::members([
-        ("VersionId", Xml::text(VERSION)),
-        ("IsDefaultVersion", Xml::text("true")),
-        ("CreateDate", render::date(policy.created_at)),
-    ])
 }

@@ -1,16 +1,17 @@
 //! Users, roles and policies as IAM's XML shows them, and the pages of listings.
 
-use crate::api::iso8601;
 use crate::query::{Failure, Form, Xml};
-use hearth_identity::{ManagedPolicy, Role, User};
+use hearth_identity::{ManagedPolicy, PolicyVersion, Role, User, iso8601};
 use hearth_types::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::collections::{BTreeMap, BTreeSet};
 
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// The only version that a managed policy has.
-pub(super) const VERSION: &str = "v1";
+/// The name that clients know a version by.
+pub(super) fn version_id(version: &PolicyVersion) -> String {
+    format!("v{}", version.number)
+}
 
 pub(super) fn role(role: &Role, account_id: &str) -> Xml {
     Xml::members([
@@ -38,17 +39,18 @@ pub(super) fn user(user: &User, account_id: &str) -> Xml {
 }
 
 pub(super) fn policy(policy: &ManagedPolicy, attachments: usize) -> Xml {
+    let newest = policy.versions().first().map_or(policy.created_at, |version| version.created_at);
     Xml::members([
         ("PolicyName", Xml::text(&policy.name)),
         ("PolicyId", Xml::text(&policy.id)),
         ("Arn", Xml::text(&policy.arn)),
         ("Path", Xml::text(&policy.path)),
-        ("DefaultVersionId", Xml::text(VERSION)),
+        ("DefaultVersionId", Xml::text(version_id(&policy.default_version()))),
         ("AttachmentCount", Xml::text(attachments.to_string())),
         ("PermissionsBoundaryUsageCount", Xml::text("0")),
         ("IsAttachable", Xml::text("true")),
         ("CreateDate", date(policy.created_at)),
-        ("UpdateDate", date(policy.created_at)),
+        ("UpdateDate", date(newest)),
     ])
     .with("Description", policy.description.as_ref().map(Xml::text))
     .with("Tags", tags(&policy.tags))
@@ -77,9 +79,12 @@ pub(super) fn document(text: &str) -> Xml {
     Xml::text(utf8_percent_encode(text, &UNRESERVED).to_string())
 }
 
+pub(super) fn tag(key: &str, value: &str) -> Xml {
+    Xml::members([("Key", Xml::text(key)), ("Value", Xml::text(value))])
+}
+
 fn tags(tags: &BTreeMap<String, String>) -> Option<Xml> {
-    let items =
-        tags.iter().map(|(key, value)| Xml::members([("Key", Xml::text(key)), ("Value", Xml::text(value))]));
+    let items = tags.iter().map(|(key, value)| tag(key, value));
     (!tags.is_empty()).then(|| Xml::list(items))
 }
 

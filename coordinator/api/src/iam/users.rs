@@ -1,13 +1,24 @@
 //! Actions on users and their access keys. Without a user name they mean the caller's own user.
 
-use super::{document, render};
+use super::{document, of_new, render, with_resource_tags};
 use crate::query::{Call, Failure, Form, Xml};
-use hearth_identity::{AccessKey, KeyStatus};
+use hearth_identity::{AccessKey, Context, KeyStatus};
+use std::collections::BTreeMap;
 
 type Done = Result<Option<Xml>, Failure>;
 
 /// The user named, or the caller's, once the caller may do this to it.
 fn authorized(call: &Call<'_>, form: &Form, action: &str) -> Result<String, Failure> {
+    authorized_knowing(call, form, action, call.context)
+}
+
+/// [`authorized`], where more is known than of any request.
+fn authorized_knowing(
+    call: &Call<'_>,
+    form: &Form,
+    action: &str,
+    context: &Context,
+) -> Result<String, Failure> {
     let name = match (form.text("UserName"), call.principal.user_name()) {
         (Some(name), _) => name,
         (None, Some(own)) => own,
@@ -16,11 +27,11 @@ fn authorized(call: &Call<'_>, form: &Form, action: &str) -> Result<String, Fail
         }
     };
     let account = call.identity.account_id();
-    let arn = match call.identity.user(name) {
-        Ok(user) => user.arn(account),
-        Err(_) => format!("arn:aws:iam::{account}:user/{name}"),
+    let (arn, tags) = match call.identity.user(name) {
+        Ok(user) => (user.arn(account), user.tags),
+        Err(_) => (format!("arn:aws:iam::{account}:user/{name}"), BTreeMap::new()),
     };
-    call.authorize(action, &arn)?;
+    call.authorize_knowing(action, &arn, &with_resource_tags(context, &tags))?;
     Ok(name.to_owned())
 }
 
@@ -28,7 +39,8 @@ pub(super) async fn create(call: &Call<'_>, form: &Form) -> Result<Xml, Failure>
     let name = form.required("UserName")?;
     let path = form.text("Path").unwrap_or("/");
     let account = call.identity.account_id();
-    call.authorize("iam:CreateUser", &format!("arn:aws:iam::{account}:user{path}{name}"))?;
+    let arn = format!("arn:aws:iam::{account}:user{path}{name}");
+    call.authorize_knowing("iam:CreateUser", &arn, &of_new(call, form)?)?;
     let user = call.identity.create_user(name, path, form.tags(), call.now).await?;
     Ok(Xml::members([("User", render::user(&user, account))]))
 }
@@ -94,6 +106,32 @@ pub(super) async fn delete_key(call: &Call<'_>, form: &Form) -> Done {
     Ok(None)
 }
 
+pub(super) fn last_use_of_key(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
+    let found = call.identity.last_use(form.required("AccessKeyId")?);
+    let account = call.identity.account_id();
+    let (arn, tags) = match &found {
+        Ok((user, _)) => (user.arn(account), user.tags.clone()),
+        Err(_) => (format!("arn:aws:iam::{account}:user/*"), BTreeMap::new()),
+    };
+    call.authorize_knowing("iam:GetAccessKeyLastUsed", &arn, &with_resource_tags(call.context, &tags))?;
+    let (user, used) = found?;
+    // A key that was never used has no date, and these words in place of the others.
+    let none = "N/A";
+    let shown = Xml::members([
+        ("ServiceName", Xml::text(used.as_ref().map_or(none, |used| &used.service))),
+        ("Region", Xml::text(used.as_ref().map_or(none, |used| &used.region))),
+    ])
+    .with("LastUsedDate", used.as_ref().map(|used| render::date(used.at)));
+    Ok(Xml::members([("UserName", Xml::text(&user.name)), ("AccessKeyLastUsed", shown)]))
+}
+
+/// There are none; clients ask before they delete a user.
+pub(super) fn list_groups(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
+    form.required("UserName")?;
+    call.identity.user(&authorized(call, form, "iam:ListGroupsForUser")?)?;
+    Ok(Xml::members([("IsTruncated", Xml::text("false")), ("Groups", Xml::list([]))]))
+}
+
 pub(super) async fn put_policy(call: &Call<'_>, form: &Form) -> Done {
     form.required("UserName")?;
     let name = authorized(call, form, "iam:PutUserPolicy")?;
@@ -131,15 +169,19 @@ pub(super) async fn delete_policy(call: &Call<'_>, form: &Form) -> Done {
 
 pub(super) async fn attach(call: &Call<'_>, form: &Form) -> Done {
     form.required("UserName")?;
-    let name = authorized(call, form, "iam:AttachUserPolicy")?;
-    call.identity.attach_user_policy(&name, form.required("PolicyArn")?).await?;
+    let policy_arn = form.required("PolicyArn")?;
+    let context = call.context.clone().with("iam:PolicyARN", policy_arn);
+    let name = authorized_knowing(call, form, "iam:AttachUserPolicy", &context)?;
+    call.identity.attach_user_policy(&name, policy_arn).await?;
     Ok(None)
 }
 
 pub(super) async fn detach(call: &Call<'_>, form: &Form) -> Done {
     form.required("UserName")?;
-    let name = authorized(call, form, "iam:DetachUserPolicy")?;
-    call.identity.detach_user_policy(&name, form.required("PolicyArn")?).await?;
+    let policy_arn = form.required("PolicyArn")?;
+    let context = call.context.clone().with("iam:PolicyARN", policy_arn);
+    let name = authorized_knowing(call, form, "iam:DetachUserPolicy", &context)?;
+    call.identity.detach_user_policy(&name, policy_arn).await?;
     Ok(None)
 }
 

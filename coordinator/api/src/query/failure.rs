@@ -60,6 +60,7 @@ impl From<IdentityError> for Failure {
             IdentityError::DeleteConflict(_) => Self::new(StatusCode::CONFLICT, "DeleteConflict", message),
             IdentityError::Limit(_) => Self::new(StatusCode::CONFLICT, "LimitExceeded", message),
             IdentityError::Invalid(_) => Self::invalid(message),
+            IdentityError::InvalidInput(_) => Self::new(StatusCode::BAD_REQUEST, "InvalidInput", message),
             IdentityError::Malformed(_) => {
                 Self::new(StatusCode::BAD_REQUEST, "MalformedPolicyDocument", message)
             }

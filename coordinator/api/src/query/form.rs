@@ -40,6 +40,11 @@ impl Form {
         })
     }
 
+    /// Whether a parameter says `true`.
+    pub(crate) fn is_true(&self, name: &str) -> bool {
+        self.text(name) == Some("true")
+    }
+
     /// A list of structures with this one member: `name.member.1.member`, …; with an empty member, `name.member.1`.
     pub(crate) fn list(&self, name: &str, member: &str) -> Vec<&str> {
         let key = |n: usize| match member {

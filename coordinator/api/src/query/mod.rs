@@ -29,7 +29,17 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// Whether the caller may do this.
     pub(crate) fn authorize(&self, action: &str, resource: &str) -> Result<(), Failure> {
-        Ok(self.identity.authorize(self.principal, action, resource, self.context)?)
+        self.authorize_knowing(action, resource, self.context)
+    }
+
+    /// [`Self::authorize`], where more is known than of any request.
+    pub(crate) fn authorize_knowing(
+        &self,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Result<(), Failure> {
+        Ok(self.identity.authorize(self.principal, action, resource, context)?)
     }
 }
 

@@ -34,6 +34,14 @@ impl Context {
         self.0.retain(|key, _| !key.starts_with(&prefix));
     }
 
+    /// Tells the tags of the resource that is asked for, as `aws:ResourceTag/…` and as the service's own key.
+    pub fn describe_resource(&mut self, service: &str, tags: &BTreeMap<String, String>) {
+        for (key, value) in tags {
+            self.set(&format!("aws:ResourceTag/{key}"), value);
+            self.set(&format!("{service}:ResourceTag/{key}"), value);
+        }
+    }
+
     /// [`Self::set`], for building one in an expression.
     #[must_use]
     pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
