@@ -203,22 +203,24 @@ class Hearth(Endpoint):
         return f"{bundles[0]}/*"
 
 
-def client_of(hearth, service, **config):
-    """A boto3 client as a user would make it; it never looks for credentials elsewhere."""
-    given = hearth.settings()
+def client_of(hearth, service, keys=None, **config):
+    """A boto3 client as a user would make it; it never looks for credentials elsewhere. `keys` are others than the
+    administrator's, under the names of the environment."""
+    given = hearth.settings() if keys is None else hearth.settings() | keys
     return boto3.client(
         service, endpoint_url=hearth.endpoint, verify=hearth.ca_bundle, region_name=given["AWS_DEFAULT_REGION"],
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"], aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
+        aws_session_token=given.get("AWS_SESSION_TOKEN"),
         config=Config(retries={"total_max_attempts": 2}, proxies={}, **config))
 
 
-def aws_of(hearth):
-    """The AWS CLI: arguments in, completed process out; a failure raises unless `check=False`."""
+def aws_of(hearth, keys=None):
+    """The AWS CLI: arguments in, completed process out; a failure raises unless `check=False`. `keys` as of `client_of`."""
     program = Path(sys.executable).parent / "aws"
 
     def run(*words, check=True, **options):
-        done = subprocess.run([program, *map(str, words)], env=hearth.environment(), text=True, capture_output=True,
-                              timeout=120, **options)
+        done = subprocess.run([program, *map(str, words)], env=hearth.environment() | (keys or {}), text=True,
+                              capture_output=True, timeout=120, **options)
         if check and done.returncode != 0:
             raise AssertionError(f"aws {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done
