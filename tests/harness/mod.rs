@@ -3,6 +3,7 @@
 mod client;
 mod cluster;
 mod jobs;
+mod users;
 
 pub(crate) use client::{Answer, Client, Keys};
 pub(crate) use cluster::{BUNDLE, Cluster, PATIENCE, Timing};

@@ -11,6 +11,7 @@ mod attempts;
 mod autopilot;
 mod cancelling;
 mod capacity;
+mod conditions;
 mod credentials;
 mod dashboards;
 mod enrolment;

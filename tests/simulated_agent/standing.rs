@@ -6,7 +6,7 @@ use crate::worker::running;
 use hearth_mtls::PendingKey;
 use hearth_proto::v1;
 use http::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tonic::Code;
 
 async fn change(cluster: &Cluster, host: &Host, verb: &str) -> Value {
@@ -84,45 +84,17 @@ async fn agents_are_shown_and_changed_with_the_right_to_it_alone() {
     let cluster = Cluster::start().await;
     let host = Host::enrol(&cluster, room_for(1)).await;
     let _stream = host.attach(&cluster, vec![]).await;
-    let administrator = cluster.administrator();
-    administrator
-        .query("iam", &[("Action", "CreateUser"), ("Version", "2010-05-08"), ("UserName", "looks")])
+    let keys = cluster
+        .user("looks", json!({"Effect": "Allow", "Action": "hearth:ListAgents", "Resource": "*"}))
         .await;
-    let policy = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "hearth:ListAgents", "Resource": "*"}]}"#;
-    let put = administrator
-        .query(
-            "iam",
-            &[
-                ("Action", "PutUserPolicy"),
-                ("Version", "2010-05-08"),
-                ("UserName", "looks"),
-                ("PolicyName", "p"),
-                ("PolicyDocument", policy),
-            ],
-        )
-        .await;
-    assert_eq!(put.status, 200, "{put:?}");
-    let made = administrator
-        .query("iam", &[("Action", "CreateAccessKey"), ("Version", "2010-05-08"), ("UserName", "looks")])
-        .await
-        .body;
-    let text = |name: &str| {
-        let (_, rest) = made.split_once(&format!("<{name}>")).expect("is there");
-        rest.split_once('<').expect("ends").0.to_owned()
-    };
-    let keys = |secret_access_key| Keys {
-        access_key_id: text("AccessKeyId"),
-        secret_access_key,
-        session_token: None,
-    };
-    let looks = cluster.client(keys(text("SecretAccessKey")));
+    let looks = cluster.client(keys.clone());
     let listed = looks.emr(Method::GET, "/hearth/v1/agents", None).await.json();
     assert_eq!(listed["agents"][0]["id"], host.id.as_str());
     let denied = looks.emr(Method::POST, &format!("/hearth/v1/agents/{}/revoke", host.id), None).await;
     assert_eq!(denied.status, 403);
     assert!(denied.body.contains("hearth:RevokeAgent"), "{denied:?}");
-    let unsigned = cluster.client(keys("wrong".to_owned()));
+    let unsigned = cluster.client(Keys { secret_access_key: "wrong".to_owned(), ..keys });
     assert_eq!(unsigned.emr(Method::GET, "/hearth/v1/agents", None).await.status, 403);
-    let unknown = administrator.emr(Method::POST, "/hearth/v1/agents/a-none/drain", None).await;
+    let unknown = cluster.administrator().emr(Method::POST, "/hearth/v1/agents/a-none/drain", None).await;
     assert_eq!(unknown.status, 404);
 }
