@@ -36,10 +36,8 @@ fn site_defaults(region: &str) -> BTreeMap<String, String> {
         ("spark.hadoop.fs.s3a.endpoint.region", region),
         ("spark.hadoop.fs.s3a.path.style.access", "true"),
         ("spark.hadoop.fs.s3a.connection.ssl.enabled", "false"),
-        (
-            "spark.hadoop.fs.s3a.aws.credentials.provider",
-            "com.amazonaws.auth.EC2ContainerCredentialsProviderWrapper",
-        ),
+        // An agent may be started again at any moment; Amazon's own provider would not wait for it.
+        ("spark.hadoop.fs.s3a.aws.credentials.provider", "org.apache.spark.hearth.PatientCredentials"),
         ("spark.hadoop.fs.s3a.retry.limit", "12"),
     ]
     .into_iter()
