@@ -15,6 +15,7 @@ pub mod policy;
 pub mod queueing;
 pub mod quotas;
 pub mod release;
+mod run_index;
 pub mod schedule;
 pub mod silence;
 pub mod spark_submit;

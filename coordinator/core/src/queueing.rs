@@ -1,6 +1,5 @@
 //! How long job runs wait in QUEUED, when that is too long (guide:2094-2155), and how many may.
 
-use crate::application::Application;
 use crate::job_run::{JobRun, RunPhase};
 use hearth_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,9 +57,10 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// When a job run that waits will have waited too long in QUEUED, unless it leaves it before. The application's present
-/// limit counts, so that one that was meant too short can be mended while job runs wait.
-pub fn too_long_at(run: &JobRun, application: &Application) -> Option<Timestamp> {
-    let before = Duration::from_millis(run.queueing.millis);
-    Some(run.queueing.since?.plus(application.queue_timeout?.saturating_sub(before)))
+/// Since when a job run that waits would be in QUEUED, had its present attempt never left it. What is later by its
+/// application's present limit is too long, so that a limit that was meant too short can be mended while job runs wait.
+pub(crate) fn as_if_since(run: &JobRun) -> Option<Timestamp> {
+    let before = i64::try_from(run.queueing.millis).unwrap_or(i64::MAX);
+    let since = run.queueing.since.filter(|_| run.waits_for_driver())?;
+    Some(Timestamp::from_millis(since.as_millis().saturating_sub(before)))
 }

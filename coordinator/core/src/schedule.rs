@@ -173,8 +173,7 @@ pub fn schedule(world: &World) -> Plan {
     let mut under_way = UnderWay::default();
     let mut unplaced = Vec::new();
     let mut driven: Vec<Driven<'_>> = world
-        .runs()
-        .filter(|run| run.driver().is_some())
+        .driven()
         .map(|run| Driven {
             run,
             wanted: wanted_executors(run),
@@ -199,8 +198,35 @@ pub fn schedule(world: &World) -> Plan {
     for driven in driven {
         plan_executors(&mut room, driven, &mut plan);
     }
-    plan.waiting = explain(&room, &mut under_way, unplaced);
+    plan.waiting = explain(&room, &mut under_way, unplaced, Ahead::default());
     plan
+}
+
+/// Plans for job runs that came last and since the world was planned for: none before them can be placed, and each of
+/// those says why. Nothing where that is not all there is to plan, since one of them can be placed.
+pub(crate) fn schedule_arrivals(world: &World, arrivals: &[&JobRun]) -> Option<Plan> {
+    let room = Room::new(world);
+    let mut under_way = UnderWay::default();
+    let mut ahead = Ahead { of_all: world.count_waiting() - arrivals.len(), ..Ahead::default() };
+    let mut unplaced = Vec::with_capacity(arrivals.len());
+    for run in arrivals {
+        let Some(application) = world.application(&run.application) else { continue };
+        if driver_place(&room, &mut under_way, application, run).is_ok() {
+            return None;
+        }
+        let here =
+            ahead.here.entry(&application.id).or_insert_with(|| world.count_waiting_of(&application.id));
+        *here -= 1;
+        unplaced.push((application, *run));
+    }
+    Some(Plan { waiting: explain(&room, &mut under_way, unplaced, ahead), ..Plan::default() })
+}
+
+/// How many waiting job runs are ahead of the next one.
+#[derive(Default)]
+struct Ahead<'a> {
+    of_all: usize,
+    here: BTreeMap<&'a ApplicationId, usize>,
 }
 
 /// Says of each job run why it waits, where that differs from what was said before.
@@ -208,17 +234,16 @@ fn explain<'a>(
     room: &Room<'a>,
     under_way: &mut UnderWay<'a>,
     unplaced: Vec<(&'a Application, &'a JobRun)>,
+    mut ahead: Ahead<'a>,
 ) -> Vec<Waiting> {
-    let mut ahead_of_all = 0;
-    let mut ahead_by_application: BTreeMap<&ApplicationId, usize> = BTreeMap::new();
     let mut said = Vec::new();
     for (application, run) in unplaced {
         let Err(obstacle) = driver_place(room, under_way, application, run) else { continue };
-        let ahead_here = ahead_by_application.entry(&application.id).or_default();
+        let here = ahead.here.entry(&application.id).or_default();
         let queued = matches!(obstacle, Obstacle::Concurrency(_));
-        let reason = sentence(room.world, run, &obstacle, *ahead_here, ahead_of_all);
-        *ahead_here += 1;
-        ahead_of_all += 1;
+        let reason = sentence(room.world, run, &obstacle, *here, ahead.of_all);
+        *here += 1;
+        ahead.of_all += 1;
         let phase = if queued { RunPhase::Queued } else { RunPhase::Pending };
         if run.phase != phase || reason != run.details {
             said.push(Waiting { run: run.id.clone(), queued, reason });

@@ -5,9 +5,9 @@ use crate::application::Application;
 use crate::command::{Change, ClientToken};
 use crate::job_run::{JobRun, RunPhase};
 use crate::lease::{self, LeaseTerms};
-use crate::queueing;
 use crate::quotas::Quotas;
 use crate::release::Release;
+use crate::run_index::{RunIndex, put_in, remove_from};
 use crate::tokens::{TokenUse, Tokens};
 use crate::worker::Worker;
 use hearth_types::{
@@ -37,7 +37,7 @@ pub struct World {
     workers_of_run: Map<JobRunId, Set<WorkerId>>,
     workers_of_agent: Map<AgentId, Set<WorkerId>>,
     runs_of_application: Map<ApplicationId, Set<JobRunId>>,
-    waiting: Set<(Timestamp, JobRunId)>,
+    index: RunIndex,
 }
 
 impl World {
@@ -83,8 +83,44 @@ impl World {
     }
 
     /// Job runs that wait for their driver, the longest waiting first.
-    pub fn waiting(&self) -> impl Iterator<Item = &JobRun> {
-        self.waiting.iter().filter_map(|(_, id)| self.runs.get(id))
+    pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &JobRun> {
+        self.index.waiting().filter_map(|id| self.runs.get(id))
+    }
+
+    /// How many job runs wait for their driver.
+    pub fn count_waiting(&self) -> usize {
+        self.index.count_waiting()
+    }
+
+    /// How many job runs of an application wait for their driver.
+    pub fn count_waiting_of(&self, application: &ApplicationId) -> usize {
+        self.index.count_waiting_of(application)
+    }
+
+    /// Job runs with a driver, by id.
+    pub fn driven(&self) -> impl Iterator<Item = &JobRun> {
+        self.index.driven().filter_map(|id| self.runs.get(id))
+    }
+
+    /// Waiting job runs in a pause, the first to be over first.
+    pub fn paused(&self) -> impl Iterator<Item = &JobRun> {
+        self.index.pauses().filter_map(|(_, id)| self.runs.get(id))
+    }
+
+    /// Job runs that have run for as long as they may.
+    pub(crate) fn timed_out(&self, now: Timestamp) -> impl Iterator<Item = &JobRun> {
+        let due = self.index.time_outs().take_while(move |(at, _)| *at <= now);
+        due.filter_map(|(_, id)| self.runs.get(id))
+    }
+
+    /// Job runs of an application that were in QUEUED for as long as they may.
+    pub(crate) fn queued_too_long(
+        &self,
+        application: &Application,
+        now: Timestamp,
+    ) -> impl Iterator<Item = &JobRun> {
+        let due = self.index.too_long(application).take_while(move |(at, _)| *at <= now);
+        due.filter_map(|(_, id)| self.runs.get(id))
     }
 
     /// Active job runs of an application.
@@ -181,11 +217,10 @@ impl World {
             .values()
             .filter(|application| self.runs_of(&application.id).next().is_none())
             .filter_map(Application::auto_stop_at);
-        let timeouts = self.runs.values().filter_map(JobRun::times_out_at);
-        let queued = self.waiting().filter(|run| run.queueing.since.is_some()).filter_map(|run| {
-            self.application(&run.application).and_then(|application| queueing::too_long_at(run, application))
-        });
-        stops.chain(timeouts).chain(queued).min()
+        let time_outs = self.index.time_outs().next().map(|(at, _)| *at);
+        let queued =
+            self.applications.values().filter_map(|application| self.index.too_long(application).next());
+        stops.chain(time_outs).chain(queued.map(|(at, _)| at)).min()
     }
 
     /// The next moment at which a lease or a pause is over or an agent is lost.
@@ -193,7 +228,7 @@ impl World {
         let is_cut_off = lease::is_cut_off(self);
         let losses =
             self.agents.values().filter_map(|agent| lease::next_moment(self, agent, is_cut_off, now));
-        let pauses = self.waiting().filter_map(|run| run.pause.map(|pause| pause.until));
+        let pauses = self.index.pauses().next().map(|(until, _)| *until);
         losses.chain(pauses).min()
     }
 
@@ -223,16 +258,14 @@ impl World {
     }
 
     fn apply_run(&mut self, run: &JobRun) {
-        let waits = (run.created_at, run.id.clone());
-        if run.waits_for_driver() {
-            self.waiting.insert_mut(waits);
-        } else {
-            self.waiting.remove_mut(&waits);
+        if let Some(before) = self.runs.get(&run.id) {
+            self.index.remove(before);
         }
         if let RunPhase::Ended { .. } = run.phase {
             self.runs.remove_mut(&run.id);
             remove_from(&mut self.runs_of_application, &run.application, &run.id);
         } else {
+            self.index.add(run);
             self.runs.insert_mut(run.id.clone(), run.clone());
             put_in(&mut self.runs_of_application, &run.application, &run.id);
         }
@@ -273,19 +306,5 @@ fn take_from<K: Ord + Clone>(sums: &mut Map<K, WorkerSize>, key: &K, size: &Work
         sums.remove_mut(key);
     } else {
         sums.insert_mut(key.clone(), sum);
-    }
-}
-
-fn put_in<K: Ord + Clone, V: Ord + Clone>(sets: &mut Map<K, Set<V>>, key: &K, value: &V) {
-    let set = sets.get(key).cloned().unwrap_or_default();
-    sets.insert_mut(key.clone(), set.insert(value.clone()));
-}
-
-fn remove_from<K: Ord + Clone, V: Ord>(sets: &mut Map<K, Set<V>>, key: &K, value: &V) {
-    let Some(set) = sets.get(key).map(|set| set.remove(value)) else { return };
-    if set.is_empty() {
-        sets.remove_mut(key);
-    } else {
-        sets.insert_mut(key.clone(), set);
     }
 }

@@ -7,10 +7,27 @@ mod world_model;
 
 use hearth_types::WorkerSize;
 use proptest::prelude::*;
-use story::{Story, steps};
+use story::{Story, steps, submissions};
 use world_model::agent;
 
 proptest! {
+    #[test]
+    fn job_runs_that_arrive_are_planned_for_as_if_all_were_looked_at(
+        history in proptest::collection::vec(steps(), 1..60),
+        arrivals in proptest::collection::vec(proptest::collection::vec((submissions(), 0..2_i64), 1..4), 1..6),
+    ) {
+        let mut story = Story::new(true);
+        history.into_iter().for_each(|step| story.tell(step));
+        story.cluster.schedule();
+        for together in arrivals {
+            for (arrival, later) in together {
+                story.cluster.now += later;
+                story.tell(arrival);
+            }
+            story.cluster.schedule();
+        }
+    }
+
     #[test]
     fn promises_hold_after_every_step_and_every_run_ends(
         in_service in prop::bool::weighted(0.8),

@@ -13,6 +13,7 @@ pub use ids::{fresh_agent_id, fresh_application_id, fresh_job_run_id, fresh_work
 use hearth_coordinator_core::command::{Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::quotas::Quotas;
+use hearth_coordinator_core::turn::Planner;
 use hearth_coordinator_core::world::World;
 use hearth_store::{Store, StoreError};
 use std::sync::Arc;
@@ -63,7 +64,8 @@ impl Engine {
         turn::begin_term(&store, &mut world, clock.now()).await?;
         let (requests, queue) = mpsc::channel(QUEUE);
         let (publish, snapshots) = watch::channel(Arc::new(world.clone()));
-        tokio::spawn(turn::run(turn::Core { store, world, effects, publish, clock }, queue));
+        let core = turn::Core { store, world, planner: Planner::default(), effects, publish, clock };
+        tokio::spawn(turn::run(core, queue));
         Ok(Self { requests, snapshots, board: Board::default(), clock })
     }
 

@@ -4,7 +4,7 @@ use crate::ids::fresh_worker_id;
 use crate::{Clock, EngineError, Request};
 use hearth_coordinator_core::command::{Change, ClientToken, Command, Effect, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
-use hearth_coordinator_core::turn::Turn;
+use hearth_coordinator_core::turn::{Planner, Turn};
 use hearth_coordinator_core::world::World;
 use hearth_faults::{Point, reach};
 use hearth_store::{Store, StoreError};
@@ -24,6 +24,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(10);
 pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) world: World,
+    pub(crate) planner: Planner,
     pub(crate) effects: mpsc::Sender<Effect>,
     pub(crate) publish: watch::Sender<Arc<World>>,
     pub(crate) clock: Clock,
@@ -80,7 +81,7 @@ impl Core {
             tracing::error!(error = %error, "tokens not read; reading the world again");
             return Err(fail(askers, error));
         }
-        let turn = Turn::take(&mut self.world, commands, now, fresh_worker_id);
+        let turn = Turn::take(&mut self.world, &mut self.planner, commands, now, fresh_worker_id);
         self.settle(turn, askers, now).await
     }
 
@@ -144,6 +145,7 @@ impl Core {
             match self.store.load_world(*self.world.lease_terms()).await {
                 Ok(world) => {
                     self.world = world.with_quotas(*self.world.quotas());
+                    self.planner = Planner::default();
                     self.publish.send_replace(Arc::new(self.world.clone()));
                     // The failed commit may have become durable all the same: then its effects are owed.
                     self.perform(owed_effects(&self.world)).await;

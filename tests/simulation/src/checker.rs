@@ -8,6 +8,7 @@ use crate::wire::Order;
 use hearth_coordinator_core::agent::Contact;
 use hearth_coordinator_core::command::Change;
 use hearth_coordinator_core::job_run::{JobRun, Outcome, RunPhase};
+use hearth_coordinator_core::schedule::schedule;
 use hearth_coordinator_core::worker::{Worker, WorkerState};
 use hearth_types::{JobRunId, Launch, WorkerId, WorkerSize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -228,6 +229,15 @@ impl Cluster {
         }
         if let Some(what) = wrong {
             self.violate(Promise::Capacity, what);
+        }
+    }
+
+    /// What a turn left to be planned would wait until something else happens.
+    pub(crate) fn check_plan(&mut self) {
+        let Some(running) = &self.coordinator.running else { return };
+        let left = schedule(&running.world);
+        if !left.is_empty() {
+            self.violate(Promise::Liveness, format!("a turn left this to be planned: {left:?}"));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::stream::agent_id;
 use hearth_coordinator_core::command::{Change, Command, Effect, Refusal, Reply};
 use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::release::{Release, ReleaseState};
-use hearth_coordinator_core::turn::Turn;
+use hearth_coordinator_core::turn::{Planner, Turn};
 use hearth_coordinator_core::worker::WorkerState;
 use hearth_coordinator_core::world::World;
 use hearth_types::{Moment, Now, ReleaseLabel, Timestamp, WorkerId};
@@ -71,6 +71,7 @@ pub(crate) struct Running {
     began: Time,
     pub(crate) epoch: u64,
     pub(crate) world: World,
+    planner: Planner,
     pub(crate) queue: VecDeque<Request>,
     state: State,
     rest_until: Time,
@@ -164,6 +165,7 @@ impl Cluster {
             epoch: self.coordinator.rows.epoch,
             effects: VecDeque::new(),
             world,
+            planner: Planner::default(),
             queue: VecDeque::new(),
             state: State::Idle,
             rest_until: 0,
@@ -251,7 +253,7 @@ impl Cluster {
         running.rest_until = 0;
         let attaches = commands.iter().any(|command| matches!(command, Command::AgentAttached { .. }));
         let owes = mutation != Mutation::OweNothing || !attaches;
-        let mut turn = Turn::take(&mut running.world, commands, clock, || {
+        let mut turn = Turn::take(&mut running.world, &mut running.planner, commands, clock, || {
             *workers_made += 1;
             WorkerId::new(format!("w{workers_made}")).expect("an id")
         });
@@ -262,6 +264,7 @@ impl Cluster {
             turn.effects.clear();
         }
         self.check_bookings();
+        self.check_plan();
         let mut in_flight = InFlight {
             changes: turn.changes,
             effects: turn.effects,
@@ -339,6 +342,7 @@ impl Cluster {
         let world = self.coordinator.rows.world();
         let running = self.running();
         running.world = world;
+        running.planner = Planner::default();
         running.state = State::Idle;
         running.rest_until = now + STORE_PAUSE;
         self.owe();

@@ -5,7 +5,6 @@ use crate::agent::{Agent, Contact, Extension, Standing};
 use crate::command::{Change, Effect, Refusal, Reply, Report};
 use crate::job_run::{CancelCause, JobRun};
 use crate::lease;
-use crate::queueing;
 use crate::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, ApplicationId, Launch, Moment, WorkerId};
 use std::collections::BTreeSet;
@@ -152,23 +151,19 @@ impl Turn<'_> {
     }
 
     fn time_out_runs(&mut self) {
-        let now = self.now;
-        let due: Vec<JobRun> =
-            self.world.runs().filter(|run| run.times_out_at().is_some_and(|at| at <= now)).cloned().collect();
+        let due: Vec<JobRun> = self.world.timed_out(self.now).cloned().collect();
         for run in due {
             self.cancel(run, CancelCause::TimedOut, TIMEOUT_GRACE);
         }
     }
 
     fn time_out_queued(&mut self) {
-        let now = self.now;
-        let due = |run: &JobRun| {
-            let application = self.world.application(&run.application)?;
-            let is_due = queueing::too_long_at(run, application).is_some_and(|at| at <= now);
-            application.queue_timeout.filter(|_| is_due).map(|timeout| (run.clone(), timeout))
-        };
-        let due: Vec<(JobRun, Duration)> =
-            self.world.waiting().filter(|run| run.queueing.since.is_some()).filter_map(due).collect();
+        let (world, now) = (&self.world, self.now);
+        let due: Vec<(JobRun, Duration)> = world
+            .applications()
+            .filter_map(|application| Some((application, application.queue_timeout?)))
+            .flat_map(|(of, timeout)| world.queued_too_long(of, now).map(move |run| (run.clone(), timeout)))
+            .collect();
         for (run, timeout) in due {
             self.cancel(run, CancelCause::QueueTimedOut { timeout }, Duration::ZERO);
         }

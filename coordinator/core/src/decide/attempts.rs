@@ -94,7 +94,7 @@ impl Turn<'_> {
 
     fn edit_pauses(&mut self, edit: impl Fn(Pause) -> Option<Pause>) {
         let paused: Vec<(JobRunId, Pause)> =
-            self.world.waiting().filter_map(|run| Some((run.id.clone(), run.pause?))).collect();
+            self.world.paused().filter_map(|run| Some((run.id.clone(), run.pause?))).collect();
         for (id, before) in paused {
             let after = edit(before);
             if let Some(run) = self.world.run(&id).filter(|_| after != Some(before)) {

@@ -13,6 +13,7 @@ use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, RunPhase, R
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
+use hearth_coordinator_core::turn::Planner;
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_coordinator_core::world::World;
 use hearth_types::{
@@ -336,6 +337,9 @@ pub(crate) struct Cluster {
     pub(crate) reports: Vec<(AgentId, Report)>,
     /// The changes of each decision, in order.
     pub(crate) journal: Vec<Vec<Change>>,
+    planner: Planner,
+    /// How much of the journal the planner has seen.
+    planned: usize,
     workers_made: u32,
 }
 
@@ -362,6 +366,8 @@ impl Cluster {
             outcomes: BTreeMap::new(),
             reports: Vec::new(),
             journal: Vec::new(),
+            planner: Planner::default(),
+            planned: 0,
             workers_made: 0,
         };
         for application in applications {
@@ -635,9 +641,13 @@ impl Cluster {
         self.ask(Command::Place { plan: plan.clone(), ids }).expect("a plan is never refused")
     }
 
-    /// Plans and places; a second plan has nothing to do.
+    /// Plans and places; whoever knows what was planned before comes to the same plan, and a second one has nothing to do.
     pub(crate) fn schedule(&mut self) {
-        self.place(&schedule(&self.world));
+        let changes = self.journal[self.planned..].concat();
+        let plan = self.planner.plan(&self.world, &changes);
+        assert_eq!(plan, schedule(&self.world));
+        self.place(&plan);
+        self.planned = self.journal.len();
         let again = schedule(&self.world);
         assert!(again.is_empty(), "planning again finds something to do: {again:?}");
     }

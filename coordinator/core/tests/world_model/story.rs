@@ -92,15 +92,25 @@ fn words() -> impl Strategy<Value = Word> {
     ]
 }
 
+/// Job runs that are started.
+pub(crate) fn submissions() -> impl Strategy<Value = Step> {
+    (0..4_usize, 1..5_u64, 0..4_u32, 1..3_u64, 1..4_u32, any::<bool>()).prop_map(
+        |(application, driver, executors, executor, attempts, timed)| Step::StartRun {
+            application,
+            driver,
+            executors,
+            executor,
+            attempts,
+            timed,
+        },
+    )
+}
+
 pub(crate) fn steps() -> impl Strategy<Value = Step> {
     let host = 0..3_usize;
     let which = any::<Index>;
     prop_oneof![
-        6 => (0..4_usize, 1..5_u64, 0..4_u32, 1..3_u64, 1..4_u32, any::<bool>()).prop_map(
-            |(application, driver, executors, executor, attempts, timed)| {
-                Step::StartRun { application, driver, executors, executor, attempts, timed }
-            }
-        ),
+        6 => submissions(),
         1 => (which(), any::<bool>()).prop_map(|(which, same)| Step::RepeatStart(which, same)),
         2 => (which(), 0..3_u64).prop_map(|(which, grace)| Step::Cancel(which, grace)),
         1 => (0..4_usize).prop_map(Step::StartApplication),
