@@ -26,21 +26,26 @@ async fn time_and_region_are_known_where_objects_are_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn progress_is_shown_to_those_who_may_see_the_job_run() {
+async fn a_job_run_and_its_progress_are_shown_to_those_whose_tags_it_has() {
     let cluster = Cluster::start().await;
     let job = cluster.submit(&Submission::of_executors(0)).await;
     let team = json!([{"Effect": "Allow", "Action": "emr-serverless:GetJobRun", "Resource": "*",
         "Condition": {"StringEquals": {"aws:ResourceTag/team": "data"}}}]);
     let member = cluster.client(cluster.user("member", team).await);
     let progress = format!("/hearth/v1/job-runs/{}/progress", job.run);
-    assert_eq!(member.emr(Method::GET, &progress, None).await.status, 403);
+    let shown = format!("/applications/{}/jobruns/{}", job.application, job.run);
+    for page in [&progress, &shown] {
+        assert_eq!(member.emr(Method::GET, page, None).await.status, 403);
+    }
     let arn = cluster.shown(&job).await["arn"].as_str().expect("an ARN").replace('/', "%2F");
     let tagged = cluster
         .administrator()
         .emr(Method::POST, &format!("/tags/{arn}"), Some(&json!({"tags": {"team": "data"}})))
         .await;
     assert_eq!(tagged.status, 200, "{tagged:?}");
-    assert_eq!(member.emr(Method::GET, &progress, None).await.status, 200);
+    for page in [&progress, &shown] {
+        assert_eq!(member.emr(Method::GET, page, None).await.status, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -230,6 +230,22 @@ fn outcome(statements: &[Value], (action, resource, context): &(&str, &str, Cont
     evaluate(&Request { caller: &job_role(), action, resource, context }, &policies, None)
 }
 
+#[test]
+fn a_document_says_whether_tags_of_the_resource_matter_to_it() {
+    let statement = |rest: &str| {
+        let text =
+            format!(r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"s3:*",{rest}}}}}"#);
+        PolicyDocument::parse(&text, PolicyKind::Identity).unwrap().asks_for_resource_tags()
+    };
+    assert!(statement(r#""Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"a"}}"#));
+    assert!(statement(r#""Resource":"*","Condition":{"Null":{"emr-serverless:resourcetag/team":"true"}}"#));
+    assert!(statement(r#""Resource":"arn:aws:s3:::logs/${aws:ResourceTag/team}/*""#));
+    assert!(statement(
+        r#""Resource":"*","Condition":{"StringLike":{"aws:userid":["b","${aws:\u0052esourceTag/t}"]}}"#
+    ));
+    assert!(!statement(r#""Resource":"*","Condition":{"StringEquals":{"aws:RequestTag/team":"a"}}"#));
+}
+
 proptest! {
     #[test]
     fn an_explicit_deny_always_wins(

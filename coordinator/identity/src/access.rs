@@ -184,23 +184,18 @@ impl Identity {
         }
     }
 
+    /// Whether what the principal may do depends on tags of the resource, so that they must be in the context.
+    pub fn asks_for_resource_tags(&self, principal: &Principal) -> bool {
+        let directory = self.directory();
+        let (held, session) = policies_of(&directory, principal);
+        held.into_iter().chain(session.into_iter().flatten()).any(PolicyDocument::asks_for_resource_tags)
+    }
+
     fn decide(&self, principal: &Principal, action: &str, resource: &str, context: &Context) -> Decision {
         let nobody = Decision::ImplicitDeny(Source::Identity);
         let Some(caller) = self.caller(principal) else { return nobody };
         let directory = self.directory();
-        let (held, session) = match principal {
-            Principal::User { name, .. } => (user_policies(&directory, name), None),
-            Principal::Session { claims, .. } => {
-                let held = match &claims.subject {
-                    Subject::User { name, .. } => user_policies(&directory, name),
-                    Subject::Role { name, .. } => directory
-                        .role(name)
-                        .map(|role| held(&directory, &role.inline, &role.attached))
-                        .unwrap_or_default(),
-                };
-                (held, session_policies(&directory, &claims.policies))
-            }
-        };
+        let (held, session) = policies_of(&directory, principal);
         let context = with_credentials(context.clone(), principal, self.account_id());
         let request = Request { caller: &caller, action, resource, context: &context };
         evaluate(&request, &held, session.as_deref())
@@ -322,6 +317,26 @@ fn with_credentials(mut context: Context, principal: &Principal, account_id: &st
         context.set("aws:MultiFactorAuthPresent", "false");
     }
     context
+}
+
+/// The policies that a principal holds, and those of its session.
+fn policies_of<'a>(
+    directory: &'a Directory,
+    principal: &'a Principal,
+) -> (Vec<&'a PolicyDocument>, Option<Vec<&'a PolicyDocument>>) {
+    match principal {
+        Principal::User { name, .. } => (user_policies(directory, name), None),
+        Principal::Session { claims, .. } => {
+            let held = match &claims.subject {
+                Subject::User { name, .. } => user_policies(directory, name),
+                Subject::Role { name, .. } => directory
+                    .role(name)
+                    .map(|role| held(directory, &role.inline, &role.attached))
+                    .unwrap_or_default(),
+            };
+            (held, session_policies(directory, &claims.policies))
+        }
+    }
 }
 
 fn user_policies<'a>(directory: &'a Directory, name: &str) -> Vec<&'a PolicyDocument> {

@@ -191,8 +191,7 @@ impl Control {
                 return Err(no_application(&id));
             }
             let revision = record.application.revision;
-            let mut document: wire::Application =
-                serde_json::from_value(record.document).map_err(ControlError::internal)?;
+            let mut document: wire::Application = record.document.read().map_err(ControlError::internal)?;
             self.set(&mut document, request.clone(), Vec::new())?;
             let application = Application { revision, ..core_application(&document)? };
             let document = serde_json::to_value(&document).map_err(ControlError::internal)?;
@@ -228,8 +227,7 @@ pub(super) fn unexpected_reply() -> ControlError {
 
 /// The stored document with what changed since laid over it.
 pub(super) fn view(record: ApplicationRecord) -> Result<wire::Application, ControlError> {
-    let mut document: wire::Application =
-        serde_json::from_value(record.document).map_err(ControlError::internal)?;
+    let mut document: wire::Application = record.document.read().map_err(ControlError::internal)?;
     document.state = record.application.state;
     document.state_details = Some(record.application.details);
     document.updated_at = record.application.updated_at;

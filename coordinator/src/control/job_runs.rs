@@ -29,7 +29,7 @@ impl Control {
         request: wire::StartJobRunRequest,
     ) -> Result<wire::StartJobRunResponse, ControlError> {
         let application_id = request.application_id.clone();
-        let application = self.show_application(&application_id).await?;
+        let application = super::applications::view(self.application_record(&application_id).await?)?;
         if application.state == ApplicationState::Terminated {
             return Err(super::refusals::no_application(&application_id));
         }
@@ -266,8 +266,7 @@ fn in_one_line(details: &str) -> String {
 
 /// The stored document with what changed since laid over it, as of one attempt (guide:3257).
 fn overlaid(record: JobRunRecord, attempt: u32, now: Timestamp) -> Result<wire::JobRun, ControlError> {
-    let mut document: wire::JobRun =
-        serde_json::from_value(record.document).map_err(ControlError::internal)?;
+    let mut document: wire::JobRun = record.document.read().map_err(ControlError::internal)?;
     let run = record.run;
     document.attempt = Some(attempt);
     document.created_at = run.created_at;

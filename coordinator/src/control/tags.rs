@@ -19,7 +19,7 @@ const MOST: usize = 50;
 const TRIES: usize = 32;
 
 impl Control {
-    /// The tags of a resource that exists; cheap, for it is asked before every authorisation.
+    /// The tags of a resource that exists; cheap, for it is asked before every authorisation that depends on them.
     pub(super) async fn tags_of(&self, resource: &TaggedResource) -> Result<Tags, ControlError> {
         let tags = match resource {
             TaggedResource::Application(id) => self.show_application(id).await?.tags,

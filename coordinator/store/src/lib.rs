@@ -15,7 +15,7 @@ pub use documents::{Document, DocumentConflict};
 pub use enrolment::{Enrolled, JoinToken, TokenRefused};
 pub use error::StoreError;
 pub use listing::{Cursor, RunFilter};
-pub use reads::{ApplicationRecord, JobRunRecord};
+pub use reads::{ApplicationRecord, JobRunRecord, StoredDocument};
 pub use restored::{ObjectsRestored, Unfinished, prepare_restored};
 
 use hearth_types::Epoch;

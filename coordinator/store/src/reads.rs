@@ -13,10 +13,23 @@ use hearth_coordinator_core::worker::Worker;
 use hearth_coordinator_core::world::World;
 use hearth_types::{ApplicationId, ApplicationState, JobRunId};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use sqlx::sqlite::{Sqlite, SqliteRow};
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 use std::collections::BTreeSet;
+
+/// The API's document of something, not read yet: who shows fifty of them wants each read once, into what it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument(String);
+
+impl StoredDocument {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// When it is not what is asked for.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, StoreError> {
+        serde_json::from_str(&self.0).map_err(StoreError::row("document"))
+    }
+}
 
 /// An application and the API's document of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,7 +37,7 @@ pub struct ApplicationRecord {
     /// The application.
     pub application: Application,
     /// The document.
-    pub document: Value,
+    pub document: StoredDocument,
 }
 
 /// A job run and the API's document of it.
@@ -33,7 +46,7 @@ pub struct JobRunRecord {
     /// The job run.
     pub run: JobRun,
     /// The document.
-    pub document: Value,
+    pub document: StoredDocument,
 }
 
 impl Store {
@@ -173,12 +186,13 @@ fn parse<T: DeserializeOwned>(what: &'static str, row: &SqliteRow, column: usize
 }
 
 fn application_record(row: &SqliteRow) -> Result<ApplicationRecord, StoreError> {
-    Ok(ApplicationRecord {
-        application: parse("application", row, 0)?,
-        document: parse("application document", row, 1)?,
-    })
+    Ok(ApplicationRecord { application: parse("application", row, 0)?, document: stored_document(row, 1)? })
 }
 
 fn run_record(row: &SqliteRow) -> Result<JobRunRecord, StoreError> {
-    Ok(JobRunRecord { run: parse("job run", row, 0)?, document: parse("job run document", row, 1)? })
+    Ok(JobRunRecord { run: parse("job run", row, 0)?, document: stored_document(row, 1)? })
+}
+
+fn stored_document(row: &SqliteRow, column: usize) -> Result<StoredDocument, StoreError> {
+    row.try_get(column).map(StoredDocument).map_err(StoreError::sql("reading a row"))
 }

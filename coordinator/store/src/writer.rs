@@ -321,25 +321,23 @@ async fn event(
     resource: &str,
     state: &'static str,
 ) -> Result<(), StoreError> {
-    let table = match kind {
-        "application" => "SELECT state FROM applications WHERE id = ?1",
-        _ => "SELECT state FROM job_runs WHERE id = ?1",
+    let insert = match kind {
+        "application" => {
+            "INSERT INTO events (at, kind, resource, state) SELECT ?1, ?2, ?3, ?4
+             WHERE NOT EXISTS (SELECT 1 FROM applications WHERE id = ?3 AND state = ?4)"
+        }
+        _ => {
+            "INSERT INTO events (at, kind, resource, state) SELECT ?1, ?2, ?3, ?4
+             WHERE NOT EXISTS (SELECT 1 FROM job_runs WHERE id = ?3 AND state = ?4)"
+        }
     };
-    let before: Option<String> = sqlx::query(table)
+    sqlx::query(insert)
+        .bind(at.as_millis())
+        .bind(kind)
         .bind(resource)
-        .fetch_optional(&mut *connection)
+        .bind(state)
+        .execute(connection)
         .await
-        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
-        .map_err(StoreError::sql("reading the state before"))?;
-    if before.as_deref() != Some(state) {
-        sqlx::query("INSERT INTO events (at, kind, resource, state) VALUES (?1, ?2, ?3, ?4)")
-            .bind(at.as_millis())
-            .bind(kind)
-            .bind(resource)
-            .bind(state)
-            .execute(connection)
-            .await
-            .map_err(StoreError::sql("writing an event"))?;
-    }
+        .map_err(StoreError::sql("writing an event"))?;
     Ok(())
 }

@@ -6,7 +6,7 @@ use hearth_coordinator_core::command::ClientToken;
 use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_store::{RunFilter, Store};
 use hearth_types::{AgentId, ApplicationId, JobRunId, JobRunState, WorkerId};
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::path::Path;
@@ -68,7 +68,7 @@ async fn what_had_ended_under_an_earlier_version_is_shown_as_it_was() {
     let store = Store::open(&file).await.unwrap();
     let ended = store.job_run(&JobRunId::new("00f8fwt27wr4mfcg").unwrap()).await.unwrap().expect("kept");
     assert_eq!(ended.run.state(), JobRunState::Success);
-    assert_eq!(ended.document["name"], "first.py");
+    assert_eq!(ended.document.read::<Value>().unwrap()["name"], "first.py");
     let workers = store.workers_of(&ended.run.id).await.unwrap();
     assert_eq!(workers.len(), 2, "{workers:?}");
     let application = ApplicationId::new("00fm1ba7cme6fvyd").unwrap();
@@ -96,7 +96,10 @@ async fn an_earlier_versions_queue_timeouts_and_modes_count_from_now_on() {
         let listed = store.job_runs(&application, &filter, None, 50).await.unwrap();
         assert!(listed.iter().any(|record| record.run.id.as_str() == run), "{mode}");
         assert!(
-            listed.iter().all(|record| record.document["mode"] != json!("STREAMING") || mode == "STREAMING")
+            listed
+                .iter()
+                .all(|record| record.document.read::<Value>().unwrap()["mode"] != json!("STREAMING")
+                    || mode == "STREAMING")
         );
     }
 }

@@ -60,7 +60,7 @@ fn copy(original: &JobRunRecord, number: u32) -> JobRun {
 }
 
 fn document(original: &JobRunRecord, id: &JobRunId) -> Value {
-    let mut document = original.document.clone();
+    let mut document: Value = original.document.read().expect("the API's own");
     let arn = document["arn"].as_str().unwrap_or_default().replace(original.run.id.as_str(), id.as_str());
     document["arn"] = json!(arn);
     document["jobRunId"] = json!(id);

@@ -209,7 +209,7 @@ pub trait ControlPlane: Send + Sync + 'static {
         shutdown_grace_period_in_seconds: Option<u32>,
     ) -> Result<CancelJobRunResponse, ControlError>;
 
-    /// The tags of a resource. Asked before every authorisation that names a resource, so it must be cheap.
+    /// The tags of a resource. Asked before every authorisation of whoever's policies depend on them, so it must be cheap.
     async fn tags(&self, resource: &TaggedResource) -> Result<BTreeMap<String, String>, ControlError>;
 
     /// Adds tags, replacing those of the same key.

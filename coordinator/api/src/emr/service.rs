@@ -300,7 +300,7 @@ impl Call<'_> {
         keys: &BTreeSet<String>,
     ) -> Result<(), Exception> {
         let mut context = self.context.clone();
-        if let Some(resource) = resource {
+        if let Some(resource) = resource.filter(|_| self.identity.asks_for_resource_tags(self.principal)) {
             // A resource that does not exist has no tags; the control plane says so after the policies had their say.
             let tags = self.control.tags(resource).await.unwrap_or_default();
             context.describe_resource("emr-serverless", &tags);

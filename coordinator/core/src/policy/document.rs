@@ -20,6 +20,7 @@ pub enum PolicyKind {
 pub struct PolicyDocument {
     kind: PolicyKind,
     pub(super) statements: Vec<Statement>,
+    asks_for_resource_tags: bool,
 }
 
 impl PolicyDocument {
@@ -52,11 +53,29 @@ impl PolicyDocument {
         if !statements.iter().filter_map(|statement| statement.sid.as_deref()).all(|sid| sids.insert(sid)) {
             return Err(MalformedPolicy::DuplicateSid);
         }
-        Ok(Self { kind, statements })
+        Ok(Self { kind, statements, asks_for_resource_tags: asks_for_resource_tags(&value) })
+    }
+
+    /// Whether what it decides may depend on tags of the resource: no other document needs to be told them.
+    pub const fn asks_for_resource_tags(&self) -> bool {
+        self.asks_for_resource_tags
     }
 
     /// What the document was read as.
     pub fn kind(&self) -> PolicyKind {
         self.kind
+    }
+}
+
+/// Whether a condition's key or a variable names them (`aws:ResourceTag/…`, a service's own), in any case.
+fn asks_for_resource_tags(value: &Value) -> bool {
+    let names = |text: &str| text.to_ascii_lowercase().contains("resourcetag");
+    match value {
+        Value::String(text) => names(text),
+        Value::Array(items) => items.iter().any(asks_for_resource_tags),
+        Value::Object(members) => {
+            members.iter().any(|(name, value)| names(name) || asks_for_resource_tags(value))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
