@@ -67,9 +67,13 @@ class Disk:
         self.path.unlink()
         return self
 
+    @property
+    def p99_ms(self):
+        return quantile(self.times, 0.99) * 1e3
+
     def __str__(self):
         rate = len(self.times) / sum(self.times)
-        return (f"fdatasync of 4 KiB: p50 {quantile(self.times, 0.5) * 1e3:.2f} ms, p99 {quantile(self.times, 0.99) * 1e3:.2f} ms, "
+        return (f"fdatasync of 4 KiB: p50 {quantile(self.times, 0.5) * 1e3:.2f} ms, p99 {self.p99_ms:.2f} ms, "
                 f"{rate:.0f}/s one after another")
 
 

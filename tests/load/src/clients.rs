@@ -1,4 +1,5 @@
-//! Clients in a closed loop: each sends its next request when its last one is answered.
+//! Clients, in a closed loop: each sends its next request when its last one is answered; or in an open one: requests are due
+//! at a steady rate, whatever becomes of those before, and how long one takes counts from then.
 
 use crate::requests::Requests;
 use anyhow::Context;
@@ -18,29 +19,48 @@ use tokio::task::LocalSet;
 struct Shared {
     requests: Requests,
     next: usize,
+    begin: Instant,
     until: Instant,
+    /// Requests a second in an open loop.
+    rate: Option<f64>,
     latencies: Vec<Duration>,
 }
 
 impl Shared {
-    fn take(&mut self) -> Option<Request<Full<Bytes>>> {
-        if Instant::now() >= self.until
-            || (!self.requests.repeatable && self.next >= self.requests.signed.len())
-        {
+    /// The next request and when it is due.
+    fn take(&mut self) -> Option<(Request<Full<Bytes>>, Instant)> {
+        let due = match self.rate {
+            None => Instant::now(),
+            Some(rate) => self.begin + Duration::from_secs_f64(self.next as f64 / rate),
+        };
+        if due >= self.until || (!self.requests.repeatable && self.next >= self.requests.signed.len()) {
             return None;
         }
         let request = self.requests.signed[self.next % self.requests.signed.len()].clone();
         self.next += 1;
-        Some(request)
+        Some((request, due))
     }
 }
 
-/// Sends requests from so many clients for so long; says what was measured. An answer that is none of success ends it.
+/// How requests are sent.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Manner {
+    /// Clients at the same time
+    #[arg(long, default_value_t = 32)]
+    clients: usize,
+    /// How long the measurement lasts, in seconds
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    /// Requests a second, due at this rate whatever becomes of those before; without it, each client sends one after another
+    #[arg(long)]
+    rate: Option<f64>,
+}
+
+/// Sends requests; says what was measured. An answer that is none of success ends it.
 pub(crate) async fn drive(
     authority: &str,
     requests: Requests,
-    clients: usize,
-    duration: Duration,
+    &Manner { clients, seconds, rate }: &Manner,
 ) -> anyhow::Result<Value> {
     anyhow::ensure!(!requests.signed.is_empty(), "there is nothing to send");
     let mut connections = Vec::new();
@@ -48,7 +68,8 @@ pub(crate) async fn drive(
         connections.push(connect(authority).await?);
     }
     let begin = Instant::now();
-    let shared = Shared { requests, next: 0, until: begin + duration, latencies: Vec::new() };
+    let until = begin + Duration::from_secs(seconds);
+    let shared = Shared { requests, next: 0, begin, until, rate, latencies: Vec::new() };
     let shared = Rc::new(RefCell::new(shared));
     let local = LocalSet::new();
     let all: Vec<_> = connections
@@ -80,14 +101,14 @@ async fn connect(authority: &str) -> anyhow::Result<SendRequest<Full<Bytes>>> {
 
 async fn client(mut connection: SendRequest<Full<Bytes>>, shared: Rc<RefCell<Shared>>) -> anyhow::Result<()> {
     loop {
-        let Some(request) = shared.borrow_mut().take() else { return Ok(()) };
-        let begin = Instant::now();
+        let Some((request, due)) = shared.borrow_mut().take() else { return Ok(()) };
+        tokio::time::sleep_until(due.into()).await;
         connection.ready().await?;
         let answer = connection.send_request(request).await?;
         let status = answer.status();
         let body = answer.into_body().collect().await?.to_bytes();
         anyhow::ensure!(status.is_success(), "{status}: {}", String::from_utf8_lossy(&body));
-        shared.borrow_mut().latencies.push(begin.elapsed());
+        shared.borrow_mut().latencies.push(due.elapsed());
     }
 }
 

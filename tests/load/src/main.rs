@@ -7,9 +7,9 @@ mod requests;
 mod seed;
 
 use clap::{Parser, Subcommand};
+use clients::Manner;
 use requests::{Endpoint, Operation};
 use std::path::PathBuf;
-use std::time::Duration;
 
 /// Fills databases, and loads endpoints.
 #[derive(Debug, Parser)]
@@ -42,18 +42,14 @@ enum Task {
         #[arg(long)]
         count: u32,
     },
-    /// Sends signed requests over kept connections, each client one after another, and prints what was measured as JSON
+    /// Sends signed requests over kept connections, and prints what was measured as JSON
     Drive {
         /// What is asked: `start`, `get` or `list`
         operation: Operation,
         #[command(flatten)]
         endpoint: Endpoint,
-        /// Clients at the same time
-        #[arg(long, default_value_t = 32)]
-        clients: usize,
-        /// How long the measurement lasts, in seconds
-        #[arg(long, default_value_t = 10)]
-        seconds: u64,
+        #[command(flatten)]
+        manner: Manner,
         /// Requests that are signed beforehand; `start` ends when they run out, the others begin anew
         #[arg(long, default_value_t = 20_000)]
         signed: usize,
@@ -71,11 +67,9 @@ fn main() -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Task::Drive { operation, endpoint, clients, seconds, signed } => {
+        Task::Drive { operation, endpoint, manner, signed } => {
             let requests = endpoint.sign(operation, signed)?;
-            let duration = Duration::from_secs(seconds);
-            let measured =
-                runtime.block_on(clients::drive(&endpoint.authority()?, requests, clients, duration))?;
+            let measured = runtime.block_on(clients::drive(&endpoint.authority()?, requests, &manner))?;
             println!("{measured}");
             Ok(())
         }
