@@ -203,6 +203,49 @@ class Hearth(Endpoint):
         return f"{bundles[0]}/*"
 
 
+class Coordinator(Endpoint):
+    """`hearth-coordinator` on loopback without any agent, from a configuration file as on a real host: what is started waits.
+    It may be killed and started again on the same data."""
+
+    def __init__(self, name, settings=""):
+        super().__init__(name)
+        self.port = free_port()
+        self.config = self.home / "coordinator.toml"
+        self.log = self.home / "coordinator.log"
+        self.more = settings
+        self.process = None
+
+    @property
+    def database(self):
+        return self.data_dir / "hearth.db"
+
+    def prepare(self):
+        self.data_dir.mkdir(mode=0o700)
+        self.config.write_text(
+            f'data_dir = "{self.data_dir}"\nlisten = "127.0.0.1:{self.port}"\nagents_listen = "127.0.0.1:0"\n'
+            f'enrolment_listen = "127.0.0.1:0"\n{self.more}')
+
+    def start(self):
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen([self.dist / "bin/hearth-coordinator", "--config", self.config],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited)
+        wait_for("the coordinator", lambda: (self.data_dir / "env").exists() and self.answers(), 60)
+        return self
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(30)
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(30)
+
+    def logs(self):
+        return [self.log]
+
+
 def client_of(hearth, service, keys=None, **config):
     """A boto3 client as a user would make it; it never looks for credentials elsewhere. `keys` are others than the
     administrator's, under the names of the environment."""

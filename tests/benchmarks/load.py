@@ -37,8 +37,8 @@ def arguments():
 def main():
     options = arguments()
     choose_dist(options.dist)
-    from lab import RELEASE, client_of
-    from measured import Coordinator, build_load, job_request
+    from lab import RELEASE, Coordinator, client_of
+    from measured import build_load, job_request
 
     load = build_load()
     coordinator = Coordinator("load")

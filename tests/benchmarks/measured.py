@@ -1,4 +1,4 @@
-"""What is measured: a coordinator alone, from a configuration file as on a real host, or a `hearth up` that runs jobs."""
+"""What is measured: a `hearth up` that runs jobs; the load generator for a coordinator alone."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 from contextlib import contextmanager
 
 from bench import ROOT
-from lab import BUNDLE_DEADLINE, DIST, RELEASE, Endpoint, Jobs, client_of, free_port, wait_for
+from lab import BUNDLE_DEADLINE, RELEASE, Jobs, client_of
 from watch import daemons
 
 
@@ -51,44 +51,3 @@ def first_job(up, script, name):
     job = jobs.start(jobs.put(f"{name}.py", script))
     jobs.wait_until(job, "its driver's start", lambda run: run["state"] not in {"SUBMITTED", "PENDING", "QUEUED"}, BUNDLE_DEADLINE)
     return jobs, job
-
-
-class Coordinator(Endpoint):
-    """`hearth-coordinator` on loopback, which may be killed and started again on the same data."""
-
-    def __init__(self, name):
-        super().__init__(name)
-        self.port = free_port()
-        self.config = self.home / "coordinator.toml"
-        self.log = self.home / "coordinator.log"
-        self.process = None
-
-    @property
-    def database(self):
-        return self.data_dir / "hearth.db"
-
-    def prepare(self):
-        self.data_dir.mkdir(mode=0o700)
-        self.config.write_text(
-            f'data_dir = "{self.data_dir}"\nlisten = "127.0.0.1:{self.port}"\nagents_listen = "127.0.0.1:0"\n'
-            'enrolment_listen = "127.0.0.1:0"\n')
-
-    def start(self):
-        inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen([DIST / "bin/hearth-coordinator", "--config", self.config],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=inherited)
-        wait_for("the coordinator", lambda: (self.data_dir / "env").exists() and self.answers(), 60)
-        return self
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(30)
-
-    def kill(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait(30)
-
-    def logs(self):
-        return [self.log]
