@@ -1,6 +1,6 @@
 # What hearth needs on a fresh Debian or Ubuntu, checked and installed. To be sourced (bash); or run by itself:
 #
-#     bash deploy/prerequisites.sh [build] [run] [tests]
+#     bash deploy/prerequisites.sh [build] [run] [tests] [moto]
 #
 # Each function may run any number of times and is quick when all is there. What is missing is installed with apt-get as
 # root (or through sudo); without either, the command to run is printed and the function fails.
@@ -49,21 +49,30 @@ hearth_prerequisites_run() {
 
 # The AWS CLI, boto3 and pytest, in a virtual environment whose path is in $hearth_venv.
 hearth_prerequisites_tests() {
+  hearth_prerequisites_run && hearth_environment "$hearth_venv" tests/requirements.txt
+}
+
+# moto's server, which tests/moto compares hearth with.
+hearth_prerequisites_moto() {
+  hearth_environment "$HEARTH_CACHE/moto" tests/moto/requirements.txt
+}
+
+# hearth_environment DIR LIST: makes a virtual environment of what a file of requirements lists, unless it is one already.
+hearth_environment() {
   local root list wanted
   root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-  list=$root/tests/requirements.txt
-  hearth_prerequisites_run || return
+  list=$root/$2
   wanted=$(sha256sum <"$list")
-  if [ "$(cat "$hearth_venv/.requirements" 2>/dev/null)" = "$wanted" ]; then
+  if [ "$(cat "$1/.requirements" 2>/dev/null)" = "$wanted" ]; then
     return
   fi
-  say "prerequisites: installing tests/requirements.txt into $hearth_venv ..."
-  rm -rf "$hearth_venv"
-  python3 -m venv "$hearth_venv" || return
-  "$hearth_venv/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$list" || return
+  say "prerequisites: installing $2 into $1 ..."
+  rm -rf "$1"
+  python3 -m venv "$1" || return
+  "$1/bin/python3" -m pip install --quiet --disable-pip-version-check --requirement "$list" || return
   # Last, so that an installation that was interrupted is done anew.
-  printf '%s\n' "$wanted" >"$hearth_venv/.requirements"
-  say "prerequisites: done; $("$hearth_venv/bin/aws" --version 2>&1)"
+  printf '%s\n' "$wanted" >"$1/.requirements"
+  say "prerequisites: $1 is ready"
 }
 
 # hearth_has_jdk PROGRAM: whether a JDK or JRE 17 or newer with that program is on the path; for java, 17 itself is
@@ -103,8 +112,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
   for part in "${@:-tests}"; do
     case $part in
-      build | run | tests) "hearth_prerequisites_$part" ;;
-      *) say "usage: bash deploy/prerequisites.sh [build] [run] [tests]" && exit 2 ;;
+      build | run | tests | moto) "hearth_prerequisites_$part" ;;
+      *) say "usage: bash deploy/prerequisites.sh [build] [run] [tests] [moto]" && exit 2 ;;
     esac
   done
 fi

@@ -4,14 +4,14 @@
 # usage: tests/run.sh [TIER...]
 #
 # Tiers, in the order in which they run: format, lint, rust, jvm, build, end_to_end. Without names, all of them.
-# Only when named, for they take minutes: several_hosts and fault_points, which need the build.
+# Only when named, for they take minutes or bring much: several_hosts, fault_points and moto, which need the build.
 # A tier that fails does not keep the next ones from running, unless they need it; the exit code is 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/prerequisites.sh
 
 tiers=(format lint rust jvm build end_to_end)
-by_name=(several_hosts fault_points)
+by_name=(several_hosts fault_points moto)
 wanted=("$@")
 [ $# -gt 0 ] || wanted=("${tiers[@]}")
 for name in "${wanted[@]}"; do
@@ -79,6 +79,12 @@ tier_fault_points() {
   done
   ln -sfn ../dist/share "$dist/share"
   HEARTH_TEST_DIST=$dist "$hearth_venv/bin/python3" tests/endurance/fault_points.py
+}
+
+# The same sessions against moto's server and hearth; brings moto first.
+tier_moto() {
+  hearth_prerequisites_moto
+  "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider tests/moto
 }
 
 run_tier() {
