@@ -254,7 +254,7 @@ def client_of(hearth, service, keys=None, **config):
         service, endpoint_url=hearth.endpoint, verify=hearth.ca_bundle, region_name=given["AWS_DEFAULT_REGION"],
         aws_access_key_id=given["AWS_ACCESS_KEY_ID"], aws_secret_access_key=given["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=given.get("AWS_SESSION_TOKEN"),
-        config=Config(retries={"total_max_attempts": 2}, proxies={}, **config))
+        config=Config(**{"retries": {"total_max_attempts": 2}, "proxies": {}} | config))
 
 
 def aws_of(hearth, keys=None):

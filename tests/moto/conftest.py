@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from lab import CACHE, Coordinator, client_of, free_port, wait_for
+from lab import CACHE, Coordinator, client_of, free_port, served, wait_for
 from sessions import ACCOUNT, SESSIONS, Client
 
 PROGRAM = CACHE / "moto/bin/moto_server"
@@ -52,12 +52,8 @@ def moto(tmp_path_factory):
 def coordinator():
     """There is no host, so that job runs wait: those of moto neither run nor wait."""
     alone = Coordinator("moto", f'account_id = "{ACCOUNT}"\n')
-    try:
-        alone.prepare()
-        yield alone.start()
-    finally:
-        alone.kill()
-        alone.remove()
+    alone.prepare()
+    yield from served(alone)
 
 
 @pytest.fixture(scope="session")
