@@ -1,6 +1,6 @@
 # What hearth needs on a fresh Debian or Ubuntu, checked and installed. To be sourced (bash); or run by itself:
 #
-#     bash deploy/prerequisites.sh [build] [run] [tests] [moto]
+#     bash deploy/prerequisites.sh [build] [run] [tests] [airflow] [moto]
 #
 # Each function may run any number of times and is quick when all is there. What is missing is installed with apt-get as
 # root (or through sudo); without either, the command to run is printed and the function fails.
@@ -50,6 +50,11 @@ hearth_prerequisites_run() {
 # The AWS CLI, boto3 and pytest, in a virtual environment whose path is in $hearth_venv.
 hearth_prerequisites_tests() {
   hearth_prerequisites_run && hearth_environment "$hearth_venv" tests/requirements.txt
+}
+
+# Airflow with Amazon's provider, which tests/airflow runs: 380 MB that nothing else needs.
+hearth_prerequisites_airflow() {
+  hearth_environment "$HEARTH_CACHE/airflow" tests/airflow/requirements.txt
 }
 
 # moto's server, which tests/moto compares hearth with.
@@ -112,8 +117,8 @@ if [ "${BASH_SOURCE[0]}" = "$0" ]; then
   set -euo pipefail
   for part in "${@:-tests}"; do
     case $part in
-      build | run | tests | moto) "hearth_prerequisites_$part" ;;
-      *) say "usage: bash deploy/prerequisites.sh [build] [run] [tests] [moto]" && exit 2 ;;
+      build | run | tests | airflow | moto) "hearth_prerequisites_$part" ;;
+      *) say "usage: bash deploy/prerequisites.sh [build] [run] [tests] [airflow] [moto]" && exit 2 ;;
     esac
   done
 fi

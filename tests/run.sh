@@ -4,14 +4,14 @@
 # usage: tests/run.sh [TIER...]
 #
 # Tiers, in the order in which they run: format, lint, rust, jvm, build, end_to_end. Without names, all of them.
-# Only when named, for they take minutes or bring much: several_hosts, fault_points and moto, which need the build.
+# Only when named, for they take minutes or bring much: several_hosts, fault_points, airflow and moto, which need the build.
 # A tier that fails does not keep the next ones from running, unless they need it; the exit code is 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/prerequisites.sh
 
 tiers=(format lint rust jvm build end_to_end)
-by_name=(several_hosts fault_points moto)
+by_name=(several_hosts fault_points airflow moto)
 wanted=("$@")
 [ $# -gt 0 ] || wanted=("${tiers[@]}")
 for name in "${wanted[@]}"; do
@@ -79,6 +79,12 @@ tier_fault_points() {
   done
   ln -sfn ../dist/share "$dist/share"
   HEARTH_TEST_DIST=$dist "$hearth_venv/bin/python3" tests/endurance/fault_points.py
+}
+
+# Airflow's operators against the release build; brings Airflow first.
+tier_airflow() {
+  hearth_prerequisites_airflow
+  "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider --durations=10 tests/airflow
 }
 
 # The same sessions against moto's server and hearth; brings moto first.
