@@ -3,13 +3,14 @@
 import json
 import subprocess
 
+import identity_sessions
 import pytest
+import sessions
+from identity_sessions import TRUST
 from lab import CACHE, Coordinator, client_of, free_port, served, wait_for
-from sessions import ACCOUNT, SESSIONS, Client
 
 PROGRAM = CACHE / "moto/bin/moto_server"
-TRUST = {"Version": "2012-10-17", "Statement": [{
-    "Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "emr-serverless.amazonaws.com"}}]}
+SESSIONS = {"emr-serverless": sessions.SESSIONS, "iam": identity_sessions.SESSIONS}
 
 
 class Moto:
@@ -51,7 +52,7 @@ def moto(tmp_path_factory):
 @pytest.fixture(scope="session")
 def coordinator():
     """There is no host, so that job runs wait: those of moto neither run nor wait."""
-    alone = Coordinator("moto", f'account_id = "{ACCOUNT}"\n')
+    alone = Coordinator("moto", f'account_id = "{sessions.ACCOUNT}"\n')
     alone.prepare()
     yield from served(alone)
 
@@ -62,8 +63,10 @@ def outcomes(moto, coordinator):
     client_of(coordinator, "iam").create_role(RoleName="job", AssumeRolePolicyDocument=json.dumps(TRUST))
     answered = {}
     for name, server in (("moto", moto), ("hearth", coordinator)):
-        client = Client(client_of(server, "emr-serverless"))
-        for session in SESSIONS:
-            client.run(session)
-        answered[name] = client.outcomes
+        answered[name] = {}
+        for service, told in SESSIONS.items():
+            client = sessions.Client(client_of(server, service))
+            for session in told:
+                client.run(session)
+            answered[name] |= client.outcomes
     return answered

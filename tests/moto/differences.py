@@ -34,6 +34,12 @@ def of_job_runs(member, moto, hearth, reason):
             Difference((f"jobRuns[].{member}",), JOB_RUNS, moto, hearth, reason)]
 
 
+def of_document(one, *several):
+    """What stands in a policy's document, by path: of one with one action, and one with several."""
+    return [("Statement[].Action", one), *(("Statement[].Action[]", action) for action in several),
+            ("Statement[].Effect", "Allow"), ("Statement[].Resource", "*"), ("Version", "2012-10-17")]
+
+
 DIFFERENCES = [
     # Applications
     Difference(("application.architecture", "applications[].architecture", "items[].architecture"), ANY, ABSENT, "X86_64",
@@ -76,4 +82,27 @@ DIFFERENCES = [
               "hearth has one account, so that such an ARN is a mistake and no lack of permission"),
     exception("two minutes", "ValidationException", NONE, "the model's least is none; the service's of five minutes serves nobody here"),
     exception("another request under its token", NONE, "ConflictException", "moto does not look at client tokens"),
+    # Users
+    Difference(("Users[].Tags[].Key",), ("list users",), ABSENT, "team", "hearth shows tags in this listing, where IAM leaves them out"),
+    Difference(("Users[].Tags[].Value",), ("list users",), ABSENT, "data", "the same"),
+    Difference(("IsTruncated",), ("list keys", "list role's profiles", "list versions"), ABSENT, False, "moto leaves it out where it is the only page"),
+    # Roles
+    Difference(("Role.RoleLastUsed",), ("create role", "get role", "get updated role", "create reader"), "empty", ABSENT,
+               "hearth does not note when a role was used last"),
+    exception("create role of no trust", NONE, "MalformedPolicyDocument", "moto does not read trust policies"),
+    # Managed policies
+    Difference(("Policy.Description",), ("create policy",), ABSENT, "looks", "moto shows it later alone"),
+    Difference(("Policy.PermissionsBoundaryUsageCount",), ("create policy", "get policy"), ABSENT, 0, "moto does not count it"),
+    Difference(("Policy.Tags",), ("get policy",), "empty", ABSENT, "hearth leaves out what there is none of"),
+    *(Difference((f"PolicyVersion.Document.{path}",), ("create version",), value, ABSENT, "the model shows documents in GetPolicyVersion alone")
+      for path, value in of_document("emr-serverless:StartJobRun")),
+    *(Difference((f"Versions[].Document.{path}",), ("list versions",), value, ABSENT, "the model shows documents in GetPolicyVersion alone")
+      for path, value in of_document("emr-serverless:StartJobRun", "emr-serverless:Get*", "emr-serverless:List*")),
+    *(Difference((f"Versions[].{path}",), ("list versions",), moto, hearth, "the newest is first")
+      for path, moto, hearth in (("VersionId", "v1", "v2"), ("VersionId", "v2", "v1"),
+                                 ("IsDefaultVersion", False, True), ("IsDefaultVersion", True, False))),
+    exception("delete attached policy", NONE, "DeleteConflict", "moto deletes what is attached"),
+    exception("detach policy", "NoSuchEntity", NONE, "so it is there no more"),
+    exception("delete policy", "NoSuchEntity", NONE, "so it is there no more"),
+    exception("delete reader", "DeleteConflict", NONE, "and hangs on the role for ever"),
 ]

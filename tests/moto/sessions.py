@@ -1,4 +1,5 @@
-"""What is asked of both, one session after another, as a client of the service would; and what is kept of the answers.
+"""What is asked of both of applications and job runs, one session after another, as a client of the service would; and what is kept
+of the answers.
 
 A step's outcome is flat: `status`, then a value for each path of the body, or the exception's name. Ids are numbered as they turn
 up, times are times, and the words of `stateDetails` and messages are left out: no client can rely on them.
@@ -17,6 +18,9 @@ WORKERS = {"DRIVER": {"workerCount": 1, "workerConfiguration": {"cpu": "2 vCPU",
 DRIVER = {"sparkSubmit": {"entryPoint": "s3://data/job.py", "entryPointArguments": ["2026-01-31"],
                           "sparkSubmitParameters": "--conf spark.driver.memory=2g"}}
 ON_THE_WAY = {"CREATING", "STARTING", "STOPPING", "SUBMITTED", "CANCELLING"}
+# What stands at the end of such paths is the server's choice.
+KINDS = {r"jobRunId$|jobRuns\[\d+\]\.id$": "job run", r"applicationId$|(items|applications)\[\d+\]\.id$": "application",
+         r"AccessKeyId$": "access key", r"SecretAccessKey$": "secret", r"(User|Role|Policy)Id$": "identity"}
 UNKNOWN = "00abcdefghijklmn"
 
 
@@ -66,6 +70,8 @@ class Client:
         elif isinstance(value, list) and value:
             for number, item in enumerate(value):
                 yield from self.flat(f"{path}[{number}]", item)
+        elif isinstance(value, (dict, list)):
+            yield path, "empty"
         elif isinstance(value, datetime):
             yield path, "a time"
         elif path.endswith("stateDetails"):
@@ -75,9 +81,8 @@ class Client:
 
     def named(self, path, value):
         """The value with numbers for ids."""
-        kind = re.search(r"(application|jobRun)Id$|(items|applications|jobRuns)\[\d+\]\.id$", path)
-        if kind and value not in self.names:
-            word = "job run" if "jobRun" in kind[0] else "application"
+        word = next((word for pattern, word in KINDS.items() if re.search(pattern, path)), None)
+        if word and value not in self.names:
             self.names[value] = f"<{word} {1 + sum(word in name for name in self.names.values())}>"
         for known, name in self.names.items():
             value = value.replace(known, name)
