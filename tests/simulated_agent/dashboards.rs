@@ -1,4 +1,4 @@
-//! `GetDashboardForJobRun`: a link to the event log of what has ended, good once.
+//! `GetDashboardForJobRun`: a link to the event log of what has ended, or to its driver's log, good once.
 
 use crate::harness::{Answer, Cluster, Job};
 use crate::host::Running;
@@ -15,6 +15,24 @@ async fn refused(cluster: &Cluster, job: &Job, query: &str, status: u16, named: 
     assert!(answer.status == status && answer.body.contains(named), "{named}: {answer:?}");
 }
 
+fn link_in(answer: &Answer) -> String {
+    answer.json()["url"].as_str().expect("a URL").to_owned()
+}
+
+/// Without signature, and without another client's connection or a proxy.
+async fn fetched(url: &str) -> reqwest::Response {
+    let plain = reqwest::Client::builder().no_proxy().build().expect("a client");
+    plain.get(url).send().await.expect("an answer")
+}
+
+/// How the file behind a link is to be saved, and what is in it.
+async fn file_behind(url: &str) -> (String, String) {
+    let got = fetched(url).await;
+    assert_eq!(got.status(), 200);
+    let disposition = got.headers()["content-disposition"].to_str().expect("text").to_owned();
+    (disposition, got.text().await.expect("a body"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_holds_a_link_gets_the_event_log_of_an_ended_job_run_once() {
     let cluster = Cluster::start().await;
@@ -22,21 +40,18 @@ async fn whoever_holds_a_link_gets_the_event_log_of_an_ended_job_run_once() {
     refused(&cluster, &job, "", 400, "RUNNING").await;
     stream.say(driver.exits(0)).await;
     assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
-    refused(&cluster, &job, "", 400, "no event log").await;
+    refused(&cluster, &job, "", 400, "neither an event log").await;
     refused(&cluster, &job, "?attempt=2", 404, "Attempt 2").await;
 
     let log = format!("hearth-managed/applications/{}/jobs/{}/sparklogs/app-1", job.application, job.run);
     let put = cluster.administrator().put_object(&log, "{\"Event\":\"SparkListenerApplicationEnd\"}\n").await;
     assert_eq!(put.status, 200, "{put:?}");
-    let url = asked(&cluster, &job, "?attempt=1").await.json()["url"].as_str().expect("a URL").to_owned();
-    // No signature, and no other client's connection or proxy.
-    let plain = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let got = plain.get(&url).send().await.expect("an answer");
-    assert_eq!(got.status(), 200);
-    assert_eq!(got.headers()["content-disposition"], "attachment; filename=\"app-1\"");
-    assert_eq!(got.text().await.expect("a body"), "{\"Event\":\"SparkListenerApplicationEnd\"}\n");
+    let url = link_in(&asked(&cluster, &job, "?attempt=1").await);
+    let (disposition, body) = file_behind(&url).await;
+    assert_eq!(disposition, "attachment; filename=\"app-1\"");
+    assert_eq!(body, "{\"Event\":\"SparkListenerApplicationEnd\"}\n");
     for link in [url.as_str(), &url[..url.len() - 1]] {
-        assert_eq!(plain.get(link).send().await.expect("an answer").status(), 404);
+        assert_eq!(fetched(link).await.status(), 404);
     }
 
     let second = log.replace("app-1", "app-2");
@@ -44,4 +59,24 @@ async fn whoever_holds_a_link_gets_the_event_log_of_an_ended_job_run_once() {
     refused(&cluster, &job, "", 400, "several files").await;
     let other = Job { application: cluster.application(json!({})).await, run: job.run.clone() };
     refused(&cluster, &other, "", 404, "does not exist").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_spark_never_started_the_link_leads_to_what_the_driver_wrote() {
+    let cluster = Cluster::start().await;
+    let Running { stream, job, driver, host: _host } = Running::on(&cluster).await;
+    stream.say(driver.exits(1)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "FAILED");
+    let place = format!("hearth-managed/applications/{}/jobs/{}", job.application, job.run);
+    let log = format!("{place}/SPARK_DRIVER/stderr.gz");
+    assert_eq!(cluster.administrator().put_object(&log, "no such class").await.status, 200);
+    let (disposition, body) = file_behind(&link_in(&asked(&cluster, &job, "").await)).await;
+    assert_eq!(
+        (disposition.as_str(), body.as_str()),
+        ("attachment; filename=\"stderr.gz\"", "no such class")
+    );
+    let events = format!("{place}/sparklogs/app-1");
+    assert_eq!(cluster.administrator().put_object(&events, "{}").await.status, 200);
+    let (disposition, _) = file_behind(&link_in(&asked(&cluster, &job, "").await)).await;
+    assert_eq!(disposition, "attachment; filename=\"app-1\"");
 }

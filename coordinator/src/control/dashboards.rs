@@ -1,5 +1,5 @@
-//! What shows how a job run went: until there is a history server, its event log, for whoever holds a link that is good
-//! once and for an hour.
+//! What shows how a job run went: until there is a history server, its event log, or what its driver wrote where Spark
+//! never started; for whoever holds a link that is good once and for an hour.
 
 use super::Control;
 use super::refusals::no_job_run;
@@ -7,7 +7,7 @@ use hearth_agents::{MANAGED_BUCKET, attempt_log_path};
 use hearth_api::emr::control_plane::ControlError;
 use hearth_engine::now;
 use hearth_objects::{ListQuery, ObjectReader};
-use hearth_types::{ApplicationId, JobRunId, Timestamp};
+use hearth_types::{ApplicationId, JobRunId, Timestamp, WorkerKind};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -58,7 +58,7 @@ impl Links {
 }
 
 impl Control {
-    pub(super) async fn link_to_event_log(
+    pub(super) async fn link_to_what_is_left(
         &self,
         application: &ApplicationId,
         id: &JobRunId,
@@ -82,29 +82,42 @@ impl Control {
             ));
         }
         let attempts = (run.spec.max_attempts > 1).then_some(attempt);
-        let prefix = format!("{}/sparklogs/", attempt_log_path(application, id, attempts));
-        let query = ListQuery { prefix: prefix.clone(), limit: 2, ..ListQuery::default() };
-        let page = self.objects.list(MANAGED_BUCKET, &query).await.map_err(ControlError::internal)?;
-        match page.objects.as_slice() {
-            [log] => Ok(format!("{LINKS}{}", self.links.make(log.key.clone(), now()))),
+        let place = attempt_log_path(application, id, attempts);
+        let mut left = self.managed(&format!("{place}/sparklogs/")).await?;
+        if left.is_empty() {
+            left = self.managed(&format!("{place}/{}/stderr.gz", WorkerKind::SparkDriver)).await?;
+        }
+        match left.as_slice() {
+            [key] => Ok(format!("{LINKS}{}", self.links.make(key.clone(), now()))),
             [] => invalid(format!(
-                "Job run {id} has no event log: its driver wrote none, or it was kept for as long as logs are."
+                "Job run {id} has neither an event log nor a driver's log: its driver never ran, or they were kept for \
+                 as long as logs are."
             )),
             _ => invalid(format!(
-                "Job run {id} has an event log of several files: s3://{MANAGED_BUCKET}/{prefix}"
+                "Job run {id} has an event log of several files: s3://{MANAGED_BUCKET}/{place}/sparklogs/"
             )),
         }
     }
 
-    /// Opens the event log that a link leads to, with the name that it is to be saved under. The link leads nowhere from
-    /// then on.
-    pub(crate) async fn open_event_log(&self, secret: &str) -> Option<(String, ObjectReader)> {
+    /// Keys of managed storage that begin so: two at most, which is one too many.
+    async fn managed(&self, prefix: &str) -> Result<Vec<String>, ControlError> {
+        let query = ListQuery { prefix: prefix.to_owned(), limit: 2, ..ListQuery::default() };
+        let page = self.objects.list(MANAGED_BUCKET, &query).await.map_err(ControlError::internal)?;
+        Ok(page.objects.into_iter().map(|object| object.key).collect())
+    }
+
+    /// Opens the file that a link leads to, with the name that it is to be saved under. The link leads nowhere from then
+    /// on.
+    pub(crate) async fn open_link(&self, secret: &str) -> Option<(String, ObjectReader)> {
         let key = self.links.use_up(secret, now())?;
         let name = key.rsplit('/').next().unwrap_or_default().to_owned();
         match self.objects.get(MANAGED_BUCKET, &key, None).await {
             Ok(reader) => Some((name, reader)),
             Err(error) => {
-                tracing::warn!(error = hearth_telemetry::error_chain(&error), "opening an event log failed");
+                tracing::warn!(
+                    error = hearth_telemetry::error_chain(&error),
+                    "opening what a link leads to failed"
+                );
                 None
             }
         }

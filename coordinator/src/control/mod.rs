@@ -161,7 +161,7 @@ impl ControlPlane for Control {
         job_run: &JobRunId,
         attempt: Option<u32>,
     ) -> Result<String, ControlError> {
-        self.link_to_event_log(application, job_run, attempt).await
+        self.link_to_what_is_left(application, job_run, attempt).await
     }
 
     async fn cancel_job_run(

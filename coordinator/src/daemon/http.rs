@@ -111,9 +111,9 @@ async fn agents(State(front): State<Front>, request: Request) -> Response {
     front.agents.answer(request).await
 }
 
-/// The event log that a link leads to, as a file.
+/// What a link leads to, as a file.
 async fn dashboard(State(front): State<Front>, Path(link): Path<String>) -> Response {
-    let Some((name, log)) = front.control.open_event_log(&link).await else {
+    let Some((name, file)) = front.control.open_link(&link).await else {
         let gone = "This link was used or is over. Ask GetDashboardForJobRun for another.\n";
         return (StatusCode::NOT_FOUND, gone).into_response();
     };
@@ -124,7 +124,7 @@ async fn dashboard(State(front): State<Front>, Path(link): Path<String>) -> Resp
         (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
         (CACHE_CONTROL, "no-store".to_owned()),
     ];
-    (headers, Body::from_stream(log)).into_response()
+    (headers, Body::from_stream(file)).into_response()
 }
 
 async fn answer(
