@@ -1,17 +1,33 @@
-"""The reference guide's walk through the AWS CLI (guide:940-1180), command by command, as written."""
+"""The reference guide's walks through the AWS CLI, command by command, as written: the tutorial (guide:528-1180), queueing
+(guide:2107-2133), retries (guide:3221-3283) and tags (guide:5772-5803)."""
 
 import gzip
 import json
 import re
 import time
+import urllib.request
 
 import pytest
-from lab import BUNDLE_DEADLINE, FINAL, wait_for
+from lab import BUNDLE_DEADLINE, FINAL, RELEASE, wait_for
 
+# What the guide's commands name, and what is built here: Spark 3 of another minor version, which its jobs do not notice.
+LABELS = {"emr-6.6.0": RELEASE, "emr-7.0.0": RELEASE}
 SAMPLES = "s3://us-east-1.elasticmapreduce/emr-containers/samples/wordcount"
 PARAMETERS = (
     "--conf spark.executor.cores=1 --conf spark.executor.memory=4g --conf spark.driver.cores=1 "
     "--conf spark.driver.memory=4g --conf spark.executor.instances=1")
+BUCKET = "walkthrough-bucket"
+TRUST = {"Version": "2012-10-17", "Statement": [{
+    "Sid": "JobsOfTheService", "Action": "sts:AssumeRole", "Effect": "Allow",
+    "Principal": {"Service": "emr-serverless.amazonaws.com"}}]}
+# Samples to read, a bucket to fill, and a catalog that there is none of here: such actions are accepted and mean nothing.
+ACCESS = {"Version": "2012-10-17", "Statement": [
+    {"Sid": "ReadSamples", "Effect": "Allow", "Action": ["s3:GetObject", "s3:ListBucket"],
+     "Resource": ["arn:aws:s3:::*.elasticmapreduce", "arn:aws:s3:::*.elasticmapreduce/*"]},
+    {"Sid": "FillBucket", "Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject", "s3:ListBucket", "s3:DeleteObject"],
+     "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]},
+    {"Sid": "UseCatalog", "Effect": "Allow", "Action": ["glue:GetDatabase", "glue:CreateTable", "glue:GetPartitions"],
+     "Resource": ["*"]}]}
 
 
 @pytest.fixture
@@ -19,28 +35,45 @@ def emr_cli(aws):
     return lambda *words, **options: json.loads(aws("emr-serverless", *words, **options).stdout or "null")
 
 
-def test_the_guides_walk_through_runs_as_written(aws, emr_cli, hearth, tmp_path):
-    bucket = "walkthrough-bucket"
-    role = hearth.settings()["HEARTH_ROLE_ARN"]
+@pytest.fixture
+def job_role(aws, tmp_path):
+    """The role that the tutorial makes (guide:636-785), and removes in the end (guide:1153-1174)."""
+    def iam(*words):
+        return json.loads(aws("iam", *words).stdout or "null")
+    (tmp_path / "trust.json").write_text(json.dumps(TRUST))
+    (tmp_path / "access.json").write_text(json.dumps(ACCESS))
+    role = iam("create-role", "--role-name", "WalkthroughRole",
+               "--assume-role-policy-document", f"file://{tmp_path}/trust.json")["Role"]["Arn"]
+    policy = iam("create-policy", "--policy-name", "WalkthroughAccess",
+                 "--policy-document", f"file://{tmp_path}/access.json")["Policy"]["Arn"]
+    iam("attach-role-policy", "--role-name", "WalkthroughRole", "--policy-arn", policy)
+    yield role
+    iam("detach-role-policy", "--role-name", "WalkthroughRole", "--policy-arn", policy)
+    iam("delete-role", "--role-name", "WalkthroughRole")
+    iam("delete-policy", "--policy-arn", policy)
+    for gone in (("get-role", "--role-name", "WalkthroughRole"), ("get-policy", "--policy-arn", policy)):
+        assert "NoSuchEntity" in aws("iam", *gone, check=False).stderr
 
+
+def test_the_guides_walk_through_runs_as_written(aws, emr_cli, hearth, job_role, tmp_path):
     # Prepare storage; create an application (guide:948-955, 981-991).
-    aws("s3", "mb", f"s3://{bucket}")
-    assert bucket in aws("s3", "ls").stdout
-    application = emr_cli("create-application", "--release-label", "emr-7.6.0", "--type", "SPARK",
+    aws("s3", "mb", f"s3://{BUCKET}")
+    assert BUCKET in aws("s3", "ls").stdout
+    application = emr_cli("create-application", "--release-label", LABELS["emr-6.6.0"], "--type", "SPARK",
                           "--name", "my-application")["applicationId"]
     assert re.fullmatch(r"[0-9a-z]{1,64}", application)
     shown = emr_cli("get-application", "--application-id", application)["application"]
     assert shown["state"] in ("CREATING", "CREATED")
-    assert (shown["name"], shown["type"].upper(), shown["releaseLabel"]) == ("my-application", "SPARK", "emr-7.6.0")
+    assert (shown["name"], shown["type"].upper(), shown["releaseLabel"]) == ("my-application", "SPARK", RELEASE)
     wait_for("CREATED", lambda: emr_cli("get-application", "--application-id", application)["application"]["state"] == "CREATED", 20)
 
     # Submit the sample (guide:1000, 1008-1031).
-    aws("s3", "cp", f"{SAMPLES}/scripts/wordcount.py", f"s3://{bucket}/scripts/")
-    driver = {"sparkSubmit": {"entryPoint": f"s3://{bucket}/scripts/wordcount.py",
-                              "entryPointArguments": [f"s3://{bucket}/emr-serverless-spark/output"],
+    aws("s3", "cp", f"{SAMPLES}/scripts/wordcount.py", f"s3://{BUCKET}/scripts/")
+    driver = {"sparkSubmit": {"entryPoint": f"s3://{BUCKET}/scripts/wordcount.py",
+                              "entryPointArguments": [f"s3://{BUCKET}/emr-serverless-spark/output"],
                               "sparkSubmitParameters": PARAMETERS}}
-    monitoring = {"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": f"s3://{bucket}/emr-serverless-spark/logs"}}}
-    job = emr_cli("start-job-run", "--application-id", application, "--execution-role-arn", role, "--name", "my-job",
+    monitoring = {"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": f"s3://{BUCKET}/emr-serverless-spark/logs"}}}
+    job = emr_cli("start-job-run", "--application-id", application, "--execution-role-arn", job_role, "--name", "my-job",
                   "--job-driver", json.dumps(driver), "--configuration-overrides", json.dumps(monitoring))["jobRunId"]
 
     # Review its output (guide:1090-1104).
@@ -54,13 +87,13 @@ def test_the_guides_walk_through_runs_as_written(aws, emr_cli, hearth, tmp_path)
     run = wait_for("the job run's end", look, BUNDLE_DEADLINE, interval=0.5)
     assert run["state"] == "SUCCESS", run["stateDetails"]
     assert set(seen) <= {"SUBMITTED", "PENDING", "SCHEDULED", "RUNNING", "SUCCESS"}, seen
-    assert (run["name"], run["executionRole"], run["jobDriver"]) == ("my-job", role, driver)
+    assert (run["name"], run["executionRole"], run["jobDriver"]) == ("my-job", job_role, driver)
     assert run["totalExecutionDurationSeconds"] >= 1
-    output = aws("s3", "ls", f"s3://{bucket}/emr-serverless-spark/output/").stdout
+    output = aws("s3", "ls", f"s3://{BUCKET}/emr-serverless-spark/output/").stdout
     assert "_SUCCESS" in output and ".csv" in output, output
 
     # Logs and event logs are where the guide says (guide:1099-1104, 4662-4712).
-    prefix = f"s3://{bucket}/emr-serverless-spark/logs/applications/{application}/jobs/{job}"
+    prefix = f"s3://{BUCKET}/emr-serverless-spark/logs/applications/{application}/jobs/{job}"
     keys = aws("s3", "ls", f"{prefix}/", "--recursive").stdout
     for expected in ("SPARK_DRIVER/stdout.gz", "SPARK_DRIVER/stderr.gz", "SPARK_EXECUTOR/1/stdout.gz",
                      "SPARK_EXECUTOR/1/stderr.gz", "sparklogs/"):
@@ -73,14 +106,16 @@ def test_the_guides_walk_through_runs_as_written(aws, emr_cli, hearth, tmp_path)
     assert job in hearth.run("list").stdout
     assert "SUCCESS" in hearth.run("explain", job).stdout
 
-    # Clean up (guide:1126-1148).
+    # Clean up (guide:1126-1148). As in the service, what is started is stopped first (guide:936).
+    refused = aws("emr-serverless", "delete-application", "--application-id", application, check=False)
+    assert "ValidationException" in refused.stderr and "state STARTED" in refused.stderr, refused.stderr
     aws("emr-serverless", "stop-application", "--application-id", application)
     wait_for("STOPPED", lambda: emr_cli("get-application", "--application-id", application)["application"]["state"] == "STOPPED", 60)
     aws("emr-serverless", "delete-application", "--application-id", application)
     assert emr_cli("get-application", "--application-id", application)["application"]["state"] == "TERMINATED"
-    aws("s3", "rm", f"s3://{bucket}", "--recursive")
-    aws("s3api", "delete-bucket", "--bucket", bucket)
-    assert bucket not in aws("s3", "ls").stdout
+    aws("s3", "rm", f"s3://{BUCKET}", "--recursive")
+    aws("s3api", "delete-bucket", "--bucket", BUCKET)
+    assert BUCKET not in aws("s3", "ls").stdout
 
 
 def test_a_job_run_is_cancelled_and_nothing_of_it_is_left(jobs, emr_cli):
@@ -104,11 +139,54 @@ def test_the_sample_bucket_is_read_only(aws, tmp_path):
     assert refused.returncode != 0 and "AccessDenied" in refused.stderr, refused.stderr
 
 
+def test_there_is_no_hive_yet_and_who_asks_for_it_is_told(aws):
+    # guide:966-970.
+    refused = aws("emr-serverless", "create-application", "--release-label", LABELS["emr-6.6.0"], "--type", "HIVE",
+                  "--name", "my-application", check=False)
+    assert "ValidationException" in refused.stderr and "HIVE" in refused.stderr, refused.stderr
+
+
 def test_concurrency_is_changed_as_in_the_guide(emr_cli):
     # guide:2113-2127.
-    made = emr_cli("create-application", "--release-label", "emr-7.6.0", "--type", "SPARK", "--scheduler-configuration",
+    made = emr_cli("create-application", "--release-label", LABELS["emr-7.0.0"], "--type", "SPARK", "--scheduler-configuration",
                    '{"maxConcurrentRuns": 1, "queueTimeoutMinutes": 30}')
     updated = emr_cli("update-application", "--application-id", made["applicationId"], "--scheduler-configuration",
                       '{"maxConcurrentRuns": 5, "queueTimeoutMinutes": 30}')["application"]
     assert updated["schedulerConfiguration"] == {"maxConcurrentRuns": 5, "queueTimeoutMinutes": 30}
     assert emr_cli("get-application", "--application-id", made["applicationId"])["application"] == updated
+
+
+def test_job_runs_that_fail_are_tried_again_as_in_the_guide(aws, emr_cli, jobs):
+    # guide:3221-3283: what is to run does not exist, so that each attempt fails.
+    driver = {"sparkSubmit": {"entryPoint": "/usr/lib/spark/examples/jars/spark-examples-does-not-exist.jar",
+                              "entryPointArguments": ["1"],
+                              "sparkSubmitParameters": "--class org.apache.spark.examples.SparkPi"}}
+    policies = {"BATCH": {"maxAttempts": 10}, "STREAMING": {"maxFailedAttemptsPerHour": 7}}
+    started = {mode: emr_cli("start-job-run", "--application-id", jobs.application, "--execution-role-arn", jobs.role, "--mode", mode,
+                             "--retry-policy", json.dumps(policy), "--job-driver", json.dumps(driver))["jobRunId"]
+               for mode, policy in policies.items()}
+    jobs.wait_until(started["BATCH"], "its second attempt", lambda run: run["attempt"] > 1)
+    # Streaming job runs are not tried again yet.
+    jobs.wait(started["STREAMING"], expect="FAILED")
+    for mode, job in started.items():
+        of_job = ("--application-id", jobs.application, "--job-run-id", job)
+        first = emr_cli("get-job-run", *of_job, "--attempt", "1")["jobRun"]
+        assert (first["attempt"], first["mode"], first["state"]) == (1, mode, "FAILED")
+        assert first["retryPolicy"].items() >= policies[mode].items()
+        attempts = emr_cli("list-job-run-attempts", *of_job)["jobRunAttempts"]
+        assert {one["attempt"]: one["state"] for one in attempts}[1] == "FAILED"
+        # Spark never started, so that there is no event log, but what the driver wrote.
+        url = emr_cli("get-dashboard-for-job-run", *of_job, "--attempt", "1")["url"]
+        log = gzip.decompress(urllib.request.urlopen(url, timeout=30).read()).decode()
+        assert "spark-examples-does-not-exist.jar" in log, log
+    emr_cli("cancel-job-run", "--application-id", jobs.application, "--job-run-id", started["BATCH"])
+    jobs.wait(started["BATCH"], expect="CANCELLED")
+
+
+def test_tags_are_set_listed_and_taken_away_as_in_the_guide(emr_cli, application):
+    # guide:5772-5803.
+    arn = emr_cli("get-application", "--application-id", application)["application"]["arn"]
+    emr_cli("tag-resource", "--resource-arn", arn, "--tags", "team=devs")
+    assert emr_cli("list-tags-for-resource", "--resource-arn", arn) == {"tags": {"team": "devs"}}
+    emr_cli("untag-resource", "--resource-arn", arn, "--tag-keys", "team")
+    assert emr_cli("list-tags-for-resource", "--resource-arn", arn) == {"tags": {}}
