@@ -1,8 +1,10 @@
-//! Fills a coordinator's database with job runs, and loads its endpoint with signed requests; `tests/benchmarks` drives it.
+//! Fills a coordinator's database with job runs, and loads its endpoint with signed requests, right or wrong ones;
+//! `tests/benchmarks` and `tests/endurance` drive it.
 
 #![expect(clippy::print_stdout, reason = "what is printed here is what was asked for")]
 
 mod clients;
+mod fuzz;
 mod requests;
 mod seed;
 
@@ -54,6 +56,13 @@ enum Task {
         #[arg(long, default_value_t = 20_000)]
         signed: usize,
     },
+    /// Sends requests that are nearly right, and prints what was answered as JSON; the job run named first is theirs
+    Fuzz {
+        #[command(flatten)]
+        endpoint: Endpoint,
+        #[command(flatten)]
+        extent: fuzz::Extent,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -71,6 +80,10 @@ fn main() -> anyhow::Result<()> {
             let requests = endpoint.sign(operation, signed)?;
             let measured = runtime.block_on(clients::drive(&endpoint.authority()?, requests, &manner))?;
             println!("{measured}");
+            Ok(())
+        }
+        Task::Fuzz { endpoint, extent } => {
+            println!("{}", runtime.block_on(fuzz::fuzz(&endpoint, &extent))?);
             Ok(())
         }
     }

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use hearth_api::sigv4::{Signer, sha256_hex};
 use hearth_engine::now;
+use http::header::HOST;
+use http::request::Parts;
 use http::{Method, Request};
 use http_body_util::Full;
 use serde_json::json;
@@ -27,7 +29,7 @@ pub(crate) enum Operation {
 }
 
 /// Where requests go, and with whose keys.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Endpoint {
     /// The endpoint
     #[arg(long, env = "AWS_ENDPOINT_URL")]
@@ -73,8 +75,7 @@ impl Endpoint {
                 .map(|number| self.signed(Method::POST, &runs, self.submission(number)))
                 .collect::<anyhow::Result<_>>()?,
             Operation::Get => {
-                let file = self.ids.as_ref().context("--ids is missing")?;
-                let ids = std::fs::read_to_string(file).context("reading the ids")?;
+                let ids = self.ids()?;
                 // Not the order of the table: each is looked for anew.
                 let every = ids.lines().count().div_ceil(count).max(1);
                 ids.lines()
@@ -112,21 +113,51 @@ impl Endpoint {
     fn signed(&self, method: Method, path: &str, body: String) -> anyhow::Result<Request<Full<Bytes>>> {
         let request = Request::builder()
             .method(method)
-            .uri(format!("http://{}{path}", self.authority()?))
+            .uri(path)
             .header(http::header::CONTENT_TYPE, "application/json")
             .body(())?;
         let (mut parts, ()) = request.into_parts();
+        self.sign_parts(&mut parts, "emr-serverless", body.as_bytes())?;
+        Ok(Request::from_parts(parts, Full::new(Bytes::from(body))))
+    }
+
+    /// Signs a request for a service; its target is the path alone, as of a client that keeps its connection.
+    pub(crate) fn sign_parts(
+        &self,
+        parts: &mut Parts,
+        service: &'static str,
+        body: &[u8],
+    ) -> anyhow::Result<()> {
+        parts.headers.insert(HOST, self.authority()?.parse()?);
         let signer = Signer {
             access_key_id: &self.access_key_id,
             secret_access_key: &self.secret_access_key,
             session_token: None,
             region: &self.region,
-            service: "emr-serverless",
+            service,
         };
-        signer.sign(&mut parts, &sha256_hex(body.as_bytes()), now())?;
-        // A client that keeps its connection sends the path alone.
-        parts.uri = path.parse()?;
-        Ok(Request::from_parts(parts, Full::new(Bytes::from(body))))
+        Ok(signer.sign(parts, &sha256_hex(body), now())?)
+    }
+
+    /// The application that requests are about.
+    pub(crate) fn application(&self) -> &str {
+        &self.application
+    }
+
+    /// The runtime role of job runs.
+    pub(crate) fn role(&self) -> &str {
+        &self.role
+    }
+
+    /// The first of the job runs.
+    pub(crate) fn first_id(&self) -> anyhow::Result<String> {
+        let first = self.ids()?.lines().next().map(str::to_owned);
+        first.context("there are no ids")
+    }
+
+    fn ids(&self) -> anyhow::Result<String> {
+        let file = self.ids.as_ref().context("--ids is missing")?;
+        std::fs::read_to_string(file).context("reading the ids")
     }
 }
 
