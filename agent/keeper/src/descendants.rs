@@ -60,9 +60,23 @@ pub(crate) fn signal_all(signal: Signal) {
     }
 }
 
-/// Whether every process below this one is stopped, or dead.
+/// Whether every process below this one is stopped, or dead, or will stop before it runs again: who waits within a
+/// `vfork` for a child that is stopped itself stays there.
 pub(crate) fn are_stopped() -> bool {
-    below().iter().all(|process| matches!(process.state, 'T' | 't' | 'Z' | 'X'))
+    below().iter().all(|process| match process.state {
+        'T' | 't' | 'Z' | 'X' => true,
+        'D' => fs::read_to_string(format!("/proc/{}/status", process.pid))
+            .is_ok_and(|status| is_pending(Signal::SIGSTOP, &status)),
+        _ => false,
+    })
+}
+
+/// Whether a signal waits for a process, by its `status`.
+fn is_pending(signal: Signal, status: &str) -> bool {
+    let bit = 1_u64 << (signal as u32 - 1);
+    let waiting =
+        status.lines().filter_map(|line| line.strip_prefix("ShdPnd:").or(line.strip_prefix("SigPnd:")));
+    waiting.filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok()).any(|mask| mask & bit != 0)
 }
 
 fn below() -> Vec<Process> {
@@ -103,5 +117,16 @@ mod tests {
         let found = parse(77, "77 (a) T 9 (c)) T 12 77 77 0").expect("readable");
         assert_eq!((found.pid, found.parent, found.state), (77, 12, 'T'));
         assert!(parse(1, "1 (x").is_none());
+    }
+
+    #[test]
+    fn a_stop_that_waits_for_a_process_is_seen() {
+        let status =
+            |own: &str, shared: &str| format!("State:\tD\nSigPnd:\t{own}\nShdPnd:\t{shared}\nSigBlk:\t0\n");
+        let (none, stop, term) = ("0000000000000000", "0000000000040000", "0000000000004000");
+        assert!(is_pending(Signal::SIGSTOP, &status(none, stop)));
+        assert!(is_pending(Signal::SIGSTOP, &status(stop, none)));
+        assert!(!is_pending(Signal::SIGSTOP, &status(term, none)));
+        assert!(!is_pending(Signal::SIGSTOP, "State:\tD\n"));
     }
 }

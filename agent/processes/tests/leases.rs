@@ -15,6 +15,8 @@ use support::{Agent, Worker, can_confine};
 const SECOND: Duration = Duration::from_secs(1);
 /// Time that a loaded machine may take for anything.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The number of SIGSTOP.
+const STOP: u32 = 19;
 /// Writes the time since boot, in seconds, until it is told to end; also from a child.
 const TICKING: &str =
     "(setsid sh -c 'while sleep 0.02; do read up rest < /proc/uptime; echo $up; done' >> child &)
@@ -82,12 +84,22 @@ async fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Whether a process is stopped, or will stop before it runs again: within a vfork it waits for its child, which is stopped.
+fn is_stopped(status: &str) -> bool {
+    let field =
+        |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim();
+    let waiting = u64::from_str_radix(field("ShdPnd:"), 16).unwrap_or(0);
+    let stop_waits = waiting & 1 << (STOP - 1) != 0;
+    field("State:").starts_with('T') || field("State:").starts_with('D') && stop_waits
+}
+
 /// Waits until nothing of the worker runs: its group is at rest, or each of its processes is stopped.
 async fn wait_until_frozen(worker: &Worker, handle: &KeeperHandle) {
     let pid = handle.worker_pid();
     wait_until("it is frozen", || {
         if worker.plan.kill_cgroups.is_empty() {
-            fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "))
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            is_stopped(&status)
         } else {
             worker.group.is_frozen().expect("known")
         }
