@@ -86,13 +86,3 @@ def airflow(hearth, jobs, tmp_path_factory):
     if not PROGRAM.exists():
         pytest.fail(f"{PROGRAM} is not there: run bash deploy/prerequisites.sh airflow", pytrace=False)
     return Airflow(hearth, jobs, tmp_path_factory.mktemp("airflow"))
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows what hearth said last."""
-    outcome = yield
-    report = outcome.get_result()
-    up = item.funcargs.get("hearth") if hasattr(item, "funcargs") else None
-    if report.failed and up is not None:
-        report.sections.append(("last lines of hearth up", up.tail()))

@@ -11,9 +11,6 @@ which means durable; the disk is measured before and after.
 Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 when a bar is missed.
 """
 
-import json
-import subprocess
-
 from bench import Bars, Disk, choose_dist, in_the_virtual_environment, machine, of_a_built_tree
 
 in_the_virtual_environment()
@@ -37,41 +34,26 @@ def arguments():
 def main():
     options = arguments()
     choose_dist(options.dist)
-    from lab import RELEASE, Coordinator, client_of
-    from measured import build_load, job_request
+    from measured import alone, build_load, copy_job, drive, job_to_copy
 
     load = build_load()
-    coordinator = Coordinator("load")
     bars = Bars()
-    try:
-        coordinator.prepare()
-        subprocess.run([load, "release", "--database", coordinator.database, "--label", RELEASE], check=True)
-        coordinator.start()
-        emr = client_of(coordinator, "emr-serverless")
-        application = emr.create_application(name="load", releaseLabel=RELEASE, type="SPARK")["applicationId"]
-        job = emr.start_job_run(**job_request(application, coordinator.settings()["HEARTH_ROLE_ARN"]))["jobRunId"]
-        emr.cancel_job_run(applicationId=application, jobRunId=job)
-        coordinator.stop()
+    with alone("load") as coordinator:
+        application, job = job_to_copy(coordinator, load)
         ids = coordinator.home / "ids"
-        with ids.open("w") as file:
-            subprocess.run([load, "seed", "--database", coordinator.database, "--like", job, "--count", str(options.job_runs)],
-                           stdout=file, check=True)
+        copy_job(load, coordinator.database, job, options.job_runs, ids)
         coordinator.start()
 
         disk = Disk(coordinator.data_dir).measure()
 
-        def drive(operation, signed, *more):
-            done = subprocess.run(
-                [load, "drive", operation, "--application", application, "--ids", ids, "--clients", str(options.clients),
-                 "--seconds", str(options.seconds), "--signed", str(signed), *more],
-                env=coordinator.environment(), check=True, capture_output=True, text=True)
-            return json.loads(done.stdout)
-        measured = {"get": drive("get", 20_000), "list": drive("list", 20_000)}
-        due = drive("start", options.rate * options.seconds, "--rate", str(options.rate))
-        measured["start"] = drive("start", 6000 * options.seconds)
+        def ask(operation, signed, *more):
+            return drive(load, coordinator, operation, "--application", application, "--ids", ids, "--clients", options.clients,
+                         "--seconds", options.seconds, "--signed", signed, *more)
+        measured = {"get": ask("get", 20_000), "list": ask("list", 20_000)}
+        due = ask("start", options.rate * options.seconds, "--rate", options.rate)
+        measured["start"] = ask("start", 6000 * options.seconds)
         disk.measure()
         print(f"{options.job_runs} ended job runs in the store, {options.clients} clients in a closed loop; {machine()}; {disk}")
-        # Those started wait, and each turn looks at all that wait.
         print(f"job runs that waited in the end: {measured['start']['requests']}")
 
         def tell(name, operation, limit):
@@ -85,9 +67,6 @@ def main():
                   f"p99 at most {limit:.1f} ms", due["p99_ms"] <= limit)
         tell("GetJobRun", "get", GETS)
         tell("ListJobRuns of 50", "list", LISTS)
-    finally:
-        coordinator.kill()
-        coordinator.remove()
     bars.exit()
 
 

@@ -1,12 +1,13 @@
 """What is measured: a `hearth up` that runs jobs; the load generator for a coordinator alone."""
 
+import json
 import os
 import signal
 import subprocess
 from contextlib import contextmanager
 
 from bench import ROOT
-from lab import BUNDLE_DEADLINE, RELEASE, Jobs, client_of
+from lab import BUNDLE_DEADLINE, RELEASE, Coordinator, Jobs, client_of
 from watch import daemons
 
 
@@ -26,6 +27,42 @@ def job_request(application, role):
                                          "--conf spark.executor.memory=1g --conf spark.executor.instances=2"}},
             "configurationOverrides": {
                 "monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": "s3://load/logs/"}}}}
+
+
+@contextmanager
+def alone(name):
+    """A coordinator without hosts that is not started yet; nothing of it stays, whatever happens."""
+    coordinator = Coordinator(name)
+    try:
+        coordinator.prepare()
+        yield coordinator
+    finally:
+        coordinator.kill()
+        coordinator.remove()
+
+
+def job_to_copy(coordinator, load):
+    """An application and an ended job run of it, with the release ready, in the store of a coordinator that is stopped again."""
+    subprocess.run([load, "release", "--database", coordinator.database, "--label", RELEASE], check=True)
+    coordinator.start()
+    emr = client_of(coordinator, "emr-serverless")
+    application = emr.create_application(name="load", releaseLabel=RELEASE, type="SPARK")["applicationId"]
+    job = emr.start_job_run(**job_request(application, coordinator.settings()["HEARTH_ROLE_ARN"]))["jobRunId"]
+    emr.cancel_job_run(applicationId=application, jobRunId=job)
+    coordinator.stop()
+    return application, job
+
+
+def copy_job(load, database, job, count, ids=None):
+    """Writes copies of an ended job run through the store's own code, and their identifiers into a file."""
+    with open(ids or os.devnull, "w") as file:
+        subprocess.run([load, "seed", "--database", database, "--like", job, "--count", str(count)], stdout=file, check=True)
+
+
+def drive(load, coordinator, *words):
+    """What the load generator measured."""
+    done = subprocess.run([load, "drive", *map(str, words)], env=coordinator.environment(), check=True, capture_output=True, text=True)
+    return json.loads(done.stdout)
 
 
 @contextmanager

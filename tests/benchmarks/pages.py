@@ -11,9 +11,7 @@ Needs `deploy/build.sh` and `bash deploy/prerequisites.sh tests`. Exits with 1 w
 """
 
 import contextlib
-import json
 import sqlite3
-import subprocess
 
 from bench import Bars, choose_dist, in_the_virtual_environment, machine, of_a_built_tree
 
@@ -52,44 +50,26 @@ def multiply(database, job, first, last):
 def main():
     options = arguments()
     choose_dist(options.dist)
-    from lab import RELEASE, client_of
-    from measured import Coordinator, build_load, job_request
+    from measured import alone, build_load, copy_job, drive, job_to_copy
 
     load = build_load()
-    coordinator = Coordinator("pages")
     bars = Bars()
-    try:
-        coordinator.prepare()
-        subprocess.run([load, "release", "--database", coordinator.database, "--label", RELEASE], check=True)
-        coordinator.start()
-        emr = client_of(coordinator, "emr-serverless")
-        application = emr.create_application(name="pages", releaseLabel=RELEASE, type="SPARK")["applicationId"]
-        job = emr.start_job_run(**job_request(application, coordinator.settings()["HEARTH_ROLE_ARN"]))["jobRunId"]
-        emr.cancel_job_run(applicationId=application, jobRunId=job)
-        coordinator.stop()
-
-        ids = coordinator.home / "ids"
+    with alone("pages") as coordinator:
+        application, job = job_to_copy(coordinator, load)
 
         def page():
             coordinator.start()
-            done = subprocess.run(
-                [load, "drive", "list", "--application", application, "--ids", ids, "--clients", "1", "--seconds", str(options.seconds)],
-                env=coordinator.environment(), check=True, capture_output=True, text=True)
+            measured = drive(load, coordinator, "list", "--application", application, "--clients", 1, "--seconds", options.seconds)
             coordinator.stop()
-            return json.loads(done.stdout)["p50_ms"]
+            return measured["p50_ms"]
 
-        with ids.open("w") as file:
-            subprocess.run([load, "seed", "--database", coordinator.database, "--like", job, "--count", str(options.few)],
-                           stdout=file, check=True)
+        copy_job(load, coordinator.database, job, options.few)
         few = page()
         multiply(coordinator.database, job, options.few, options.many)
         many = page()
         print(f"one client, pages of 50; {machine()}")
         bars.tell(f"median with {options.many} job runs beside {options.few}", f"{many / few:.2f} ({many:.2f} and {few:.2f} ms)",
                   f"at most {RATIO}", many / few <= RATIO)
-    finally:
-        coordinator.kill()
-        coordinator.remove()
     bars.exit()
 
 

@@ -16,7 +16,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import time
 from datetime import datetime
 
@@ -91,7 +90,7 @@ def main():
     options = arguments()
     choose_dist(options.dist)
     from lab import Hearth, wait_for
-    from measured import build_load, first_job, running
+    from measured import build_load, copy_job, first_job, running
     from watch import workers
 
     load = build_load()
@@ -102,8 +101,7 @@ def main():
         jobs.wait(job)
         up.stop()
         begin = time.monotonic()
-        subprocess.run([load, "seed", "--database", up.data_dir / "coordinator/hearth.db", "--like", job, "--count", str(options.job_runs)],
-                       stdout=subprocess.DEVNULL, check=True)
+        copy_job(load, up.data_dir / "coordinator/hearth.db", job, options.job_runs)
         print(f"{options.job_runs} job runs written in {time.monotonic() - begin:.0f} s", flush=True)
         up.log.unlink()
         up.start()

@@ -55,13 +55,3 @@ def run_job(jobs):
 @pytest.fixture(scope="session")
 def until():
     return wait_for
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows what hearth said last."""
-    outcome = yield
-    report = outcome.get_result()
-    up = item.funcargs.get("hearth") if hasattr(item, "funcargs") else None
-    if report.failed and up is not None:
-        report.sections.append(("last lines of hearth up", up.tail()))

@@ -40,14 +40,12 @@ def arguments():
 def main():
     options = arguments()
     choose_dist(options.dist)
-    from lab import RELEASE, Coordinator, client_of
-    from measured import build_load, job_request
+    from lab import RELEASE, client_of
+    from measured import alone, build_load, job_request
 
     load = build_load()
-    coordinator = Coordinator("mutated")
     bars = Bars()
-    try:
-        coordinator.prepare()
+    with alone("mutated") as coordinator:
         coordinator.start()
         emr = client_of(coordinator, "emr-serverless")
         role = coordinator.settings()["HEARTH_ROLE_ARN"]
@@ -73,9 +71,6 @@ def main():
         bars.tell("memory that the coordinator holds in the end", f"{held:.0f} MiB", f"at most {MOST_MIB} MiB", held <= MOST_MIB)
         shown = emr.get_job_run(applicationId=application, jobRunId=job)["jobRun"]
         bars.tell("the job run that was there before", shown["name"], "as it was", shown["name"] == "like")
-    finally:
-        coordinator.kill()
-        coordinator.remove()
     bars.exit()
 
 

@@ -47,13 +47,3 @@ def troubled():
     """A cluster whose name server, object store and clock a test may disturb, and job runs on it."""
     for cluster in running(TroubledCluster()):
         yield cluster, jobs_on(cluster)
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    """A failed test shows what the daemons said last."""
-    outcome = yield
-    report = outcome.get_result()
-    cluster = item.funcargs.get("cluster") if hasattr(item, "funcargs") else None
-    if report.failed and cluster is not None:
-        report.sections.append(("last lines of the daemons", cluster.tail()))
