@@ -11,6 +11,7 @@ pub mod configuration;
 pub mod decide;
 pub mod job_run;
 pub mod lease;
+pub mod live_ui;
 pub mod policy;
 pub mod queueing;
 pub mod quotas;
