@@ -223,7 +223,7 @@ class Coordinator(Endpoint):
         self.data_dir.mkdir(mode=0o700)
         self.config.write_text(
             f'data_dir = "{self.data_dir}"\nlisten = "127.0.0.1:{self.port}"\nagents_listen = "127.0.0.1:0"\n'
-            f'enrolment_listen = "127.0.0.1:0"\n{self.more}')
+            f'enrolment_listen = "127.0.0.1:0"\nui_listen = "127.0.0.1:0"\n{self.more}')
 
     def start(self):
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HEARTH_"))}

@@ -43,6 +43,11 @@ pub struct CoordinatorConfig {
     pub agents_listen: SocketAddr,
     /// Address of the enrolment service; port 0 chooses one and keeps it.
     pub enrolment_listen: SocketAddr,
+    /// Address at which live UIs of job runs are shown, with TLS as the endpoint's; port 0 chooses one and keeps it.
+    pub ui_listen: SocketAddr,
+    /// How browsers reach it: `https://*.NAME[:PORT]`, with a host name of its own for each attempt in place of the
+    /// asterisk. By default names below `ui.localhost`, where it listens on loopback.
+    pub ui_url: Option<String>,
     /// Name or address at which agents reach this host.
     pub advertise_host: String,
     /// Name of the cluster, part of every certificate's name.
@@ -95,6 +100,8 @@ impl Default for CoordinatorConfig {
             tls_key: None,
             agents_listen: SocketAddr::from(([127, 0, 0, 1], 8421)),
             enrolment_listen: SocketAddr::from(([127, 0, 0, 1], 8422)),
+            ui_listen: SocketAddr::from(([127, 0, 0, 1], 8423)),
+            ui_url: None,
             advertise_host: "127.0.0.1".to_owned(),
             cluster: "hearth".to_owned(),
             certificate_seconds: 86_400,
@@ -239,9 +246,16 @@ mod tests {
             "listen = \"0.0.0.0:8420\"",
             "agents_listen = \"10.0.0.1:8421\"",
             "enrolment_listen = \"0.0.0.0:8422\"\nadvertise_host = \"localhost\"",
+            "ui_url = \"https://ui.example\"",
+            "ui_listen = \"10.0.0.1:8423\"",
+            "ui_listen = \"10.0.0.1:8423\"\nui_url = \"https://*.ui.example\"",
         ] {
             assert!(parse(text).check().is_err(), "{text}");
         }
         parse("agents_listen = \"10.0.0.1:8421\"\nadvertise_host = \"10.0.0.1\"").check().unwrap();
+        parse("ui_listen = \"10.0.0.1:8423\"\nui_url = \"https://*.ui.example\"\ntls = true")
+            .check()
+            .unwrap();
+        parse("ui_url = \"https://*.ui.example\"").check().unwrap();
     }
 }

@@ -7,4 +7,5 @@ pub mod control;
 pub mod daemon;
 pub mod enrolment;
 mod process;
+pub mod ui;
 pub mod up;

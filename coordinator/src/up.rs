@@ -37,6 +37,10 @@ pub struct UpOptions {
     pub tls: bool,
     /// Further names of the endpoint.
     pub tls_names: Vec<String>,
+    /// Address at which live UIs are shown; on loopback with a port that is kept unless given.
+    pub ui_listen: Option<SocketAddr>,
+    /// How browsers reach it.
+    pub ui_url: Option<String>,
     /// The site's own certificate (PEM).
     pub tls_certificate: Option<PathBuf>,
     /// Its private key (PEM).
@@ -61,6 +65,8 @@ pub async fn run(options: UpOptions) -> anyhow::Result<()> {
         tls_key: options.tls_key,
         agents_listen: any_port,
         enrolment_listen: any_port,
+        ui_listen: options.ui_listen.unwrap_or(any_port),
+        ui_url: options.ui_url,
         ..CoordinatorConfig::default()
     };
     let coordinator = Coordinator::start(&config).await?;

@@ -213,6 +213,7 @@ async fn started(data_dir: &Path, timing: Timing, configure: Configure) -> Coord
         listen: any_port,
         agents_listen: any_port,
         enrolment_listen: any_port,
+        ui_listen: any_port,
         lease_ms: timing.lease,
         lease_skew_ms: timing.skew,
         lost_after_ms: timing.lost_after,

@@ -255,11 +255,13 @@ class Cluster(Endpoint):
 
     def start(self):
         self.address = self.network.start()
+        # An earlier version's coordinator refuses what it does not know yet.
+        uis = 'ui_listen = "127.0.0.1:0"\n' if self.dist == DIST else ""
         (self.home / "coordinator.toml").write_text(
             f'data_dir = "{self.data_dir}"\nlisten = "{self.address}:8420"\n'
             f'{"tls" if self.scheme == "https" else "insecure_http"} = true\n'
             f'agents_listen = "{self.address}:8421"\nenrolment_listen = "{self.address}:8422"\n'
-            f'advertise_host = "{self.store_name}"\ncluster = "lab"\n{self.more}')
+            f'advertise_host = "{self.store_name}"\ncluster = "lab"\n{uis}{self.more}')
         self.start_coordinator()
         for number in range(1, self.wanted + 1):
             self.add_host()

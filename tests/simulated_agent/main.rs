@@ -18,6 +18,7 @@ mod enrolment;
 mod executors;
 mod host;
 mod leases;
+mod live_ui;
 mod one_job;
 mod orders;
 mod quotas;

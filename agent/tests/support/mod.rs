@@ -15,8 +15,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -35,6 +36,7 @@ pub(crate) struct World {
 pub(crate) struct Coordinator {
     pub(crate) address: String,
     heard: mpsc::Receiver<FromAgent>,
+    ui_answers: mpsc::Receiver<Vec<v1::UiAnswer>>,
     service: Service,
 }
 
@@ -49,7 +51,12 @@ struct Service {
     epoch: Arc<Mutex<u64>>,
     /// Whether heartbeats are answered.
     answers: Arc<AtomicBool>,
+    /// Where the agent waits for requests to UIs.
+    ui_requests: Arc<watch::Sender<Option<UiRequests>>>,
+    ui_answers: mpsc::Sender<Vec<v1::UiAnswer>>,
 }
+
+type UiRequests = mpsc::Sender<Result<v1::UiRequest, Status>>;
 
 fn credentials() -> v1::Credentials {
     let in_an_hour = SystemTime::now() + Duration::from_secs(3600);
@@ -67,6 +74,7 @@ fn credentials() -> v1::Credentials {
 impl Agents for Service {
     type AttachStream = ReceiverStream<Result<ToAgent, Status>>;
     type FetchBundleStream = ReceiverStream<Result<v1::BundleChunk, Status>>;
+    type AwaitUiRequestsStream = ReceiverStream<Result<v1::UiRequest, Status>>;
 
     async fn attach(
         &self,
@@ -139,6 +147,24 @@ impl Agents for Service {
         sender.send(Ok(v1::BundleChunk { data: self.bundle.to_vec(), total_bytes })).await.unwrap();
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
+
+    async fn await_ui_requests(
+        &self,
+        _request: Request<v1::AwaitUiRequestsRequest>,
+    ) -> Result<Response<Self::AwaitUiRequestsStream>, Status> {
+        let (sender, receiver) = mpsc::channel(1);
+        self.ui_requests.send_replace(Some(sender));
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn answer_ui_request(
+        &self,
+        request: Request<Streaming<v1::UiAnswer>>,
+    ) -> Result<Response<v1::UiAnswered>, Status> {
+        let parts = request.into_inner().collect::<Result<Vec<_>, _>>().await?;
+        self.ui_answers.send(parts).await.unwrap();
+        Ok(Response::new(v1::UiAnswered {}))
+    }
 }
 
 impl Coordinator {
@@ -150,16 +176,19 @@ impl Coordinator {
         let address = listener.local_addr().unwrap().to_string();
         let incoming = MtlsListener::new(listener, config, Admission::Agents, "test").unwrap();
         let (sender, heard) = mpsc::channel(1024);
+        let (ui_answered, ui_answers) = mpsc::channel(1);
         let service = Service {
             heard: sender,
             stream: Arc::default(),
             bundle: Arc::new(bundle),
             epoch: Arc::new(Mutex::new(5)),
             answers: Arc::new(AtomicBool::new(true)),
+            ui_requests: Arc::default(),
+            ui_answers: ui_answered,
         };
         let server = AgentsServer::new(service.clone());
         tokio::spawn(tonic::transport::Server::builder().add_service(server).serve_with_incoming(incoming));
-        Self { address, heard, service }
+        Self { address, heard, ui_answers, service }
     }
 
     /// Answers heartbeats, or leaves them unanswered.
@@ -177,6 +206,31 @@ impl Coordinator {
     pub(crate) async fn order(&self, message: to_agent::Message) {
         let stream = self.service.stream.lock().unwrap().clone().expect("an agent is attached");
         stream.send(Ok(ToAgent { message: Some(message) })).await.unwrap();
+    }
+
+    /// Asks the UI of a driver of attempt 1 for a page; answers every part.
+    pub(crate) async fn ask_ui(
+        &mut self,
+        worker: &str,
+        launch: u32,
+        method: &str,
+        target: &str,
+    ) -> Vec<v1::UiAnswer> {
+        let asked = async {
+            let mut waits = self.service.ui_requests.subscribe();
+            let line = waits.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+            let request = v1::UiRequest {
+                id: 7,
+                worker_id: worker.into(),
+                launch: Some(v1::Launch { attempt: 1, launch }),
+                method: method.into(),
+                target: target.into(),
+                headers: vec![v1::UiHeader { name: "host".into(), value: b"job.ui.example".to_vec() }],
+            };
+            line.send(Ok(request)).await.unwrap();
+            self.ui_answers.recv().await.unwrap()
+        };
+        timeout(PATIENCE, asked).await.expect("answered in time")
     }
 
     /// Waits for a message that `pick` accepts; others are passed over.

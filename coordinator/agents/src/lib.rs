@@ -9,6 +9,7 @@ mod performer;
 mod service;
 mod sessions;
 mod supplies;
+mod ui;
 
 pub use enrolment::{EnrolmentService, new_join_token};
 pub use orders::{MANAGED_BUCKET, attempt_log_path, worker_log_path};
@@ -16,3 +17,4 @@ pub use performer::perform_effects;
 pub use service::{AgentService, Terms};
 pub use sessions::Sessions;
 pub use supplies::{BundleStream, Supplies, SupplyError, WorkerCredentials};
+pub use ui::{ANSWER_WINDOW, CONNECTION_WINDOW, UiAnswer, UiBody, UiCall, UiError, UiRelay};

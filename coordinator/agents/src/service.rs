@@ -4,6 +4,7 @@ use crate::convert::{self, Malformed, Said};
 use crate::orders::to_credentials;
 use crate::sessions::{OUTBOX, Sessions};
 use crate::supplies::{Supplies, SupplyError};
+use crate::ui::UiRelay;
 use futures::{Stream, StreamExt};
 use hearth_coordinator_core::agent::Standing;
 use hearth_coordinator_core::command::{Command, Refusal};
@@ -53,6 +54,8 @@ pub struct AgentService {
     pub engine: Engine,
     /// The open streams.
     pub sessions: Sessions,
+    /// Requests to engines' own UIs.
+    pub uis: UiRelay,
     /// Credentials, secrets, bundles.
     pub supplies: Arc<dyn Supplies>,
     /// Renews certificates.
@@ -73,6 +76,7 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl Agents for AgentService {
     type AttachStream = ReceiverStream<Result<ToAgent, Status>>;
     type FetchBundleStream = Answers<v1::BundleChunk>;
+    type AwaitUiRequestsStream = ReceiverStream<Result<v1::UiRequest, Status>>;
 
     async fn attach(
         &self,
@@ -170,6 +174,23 @@ impl Agents for AgentService {
             futures::stream::iter(parts)
         });
         Ok(Response::new(Box::pin(chunks)))
+    }
+
+    async fn await_ui_requests(
+        &self,
+        request: Request<v1::AwaitUiRequestsRequest>,
+    ) -> Result<Response<Self::AwaitUiRequestsStream>, Status> {
+        let agent = self.caller(&request)?;
+        Ok(Response::new(self.uis.wait_for_requests(agent)?))
+    }
+
+    async fn answer_ui_request(
+        &self,
+        request: Request<Streaming<v1::UiAnswer>>,
+    ) -> Result<Response<v1::UiAnswered>, Status> {
+        let agent = self.caller(&request)?;
+        self.uis.take_answer(&agent, request.into_inner()).await?;
+        Ok(Response::new(v1::UiAnswered {}))
     }
 }
 

@@ -114,6 +114,13 @@ pub(super) struct Up {
     /// Your own certificate with its chain (PEM), instead of one of hearth's authority. Read again when it changes.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_certificate: Option<PathBuf>,
+    /// Address at which live UIs of job runs are shown; needs --ui-url if other machines can reach it.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub ui_listen: Option<SocketAddr>,
+    /// How browsers reach it: https://*.NAME[:PORT], with a host name per job run in place of the asterisk. By default
+    /// names below ui.localhost, which lead browsers to their own machine.
+    #[arg(long, value_name = "URL")]
+    pub ui_url: Option<String>,
     /// The private key of --tls-certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "tls_certificate")]
     pub tls_key: Option<PathBuf>,

@@ -16,6 +16,8 @@ pub(super) async fn up(given_data_dir: Option<&Path>, options: &Up) -> Result<()
         insecure_http: options.insecure_http,
         tls: options.tls,
         tls_names: options.tls_names.clone(),
+        ui_listen: options.ui_listen,
+        ui_url: options.ui_url.clone(),
         tls_certificate: options.tls_certificate.clone(),
         tls_key: options.tls_key.clone(),
     })

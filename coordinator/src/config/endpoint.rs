@@ -1,9 +1,14 @@
 //! How the AWS-compatible endpoint is reached: within TLS or not, under which names, at which URLs.
 
 use super::CoordinatorConfig;
+use crate::ui::UiOrigin;
 use anyhow::Context;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
+
+/// What live UIs' names end in, where none is configured: browsers take such names for this machine's, without asking.
+/// (Certificates for any name need two labels behind the asterisk.)
+const LOCAL_UIS: &str = "ui.localhost";
 
 /// How the endpoint is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +60,39 @@ impl CoordinatorConfig {
              --tls-key (tls_certificate, tls_key) for your own; or --insecure-http (insecure_http = true) behind a TLS proxy",
             self.listen
         );
+        self.check_ui(&tls)
+    }
+
+    fn check_ui(&self, tls: &EndpointTls) -> anyhow::Result<()> {
+        if let Some(url) = &self.ui_url {
+            UiOrigin::parse(url)?;
+        }
+        let serves_others = !self.ui_listen.ip().is_loopback();
+        anyhow::ensure!(
+            !(serves_others && self.ui_url.is_none()),
+            "ui_listen on {} needs ui_url, the name that browsers reach it by: \"https://*.ui.hearth.example\"",
+            self.ui_listen
+        );
+        anyhow::ensure!(
+            !serves_others || *tls != EndpointTls::Off || self.insecure_http,
+            "listening on {} needs TLS for the endpoint and this, or insecure_http behind a TLS proxy",
+            self.ui_listen
+        );
         Ok(())
+    }
+
+    /// Whether there is a name that live UIs can be shown under: a site's certificate is good for no names of our choice.
+    pub(crate) fn shows_live_uis(&self) -> anyhow::Result<bool> {
+        Ok(match self.endpoint_tls()? {
+            EndpointTls::Off | EndpointTls::OwnAuthority => true,
+            EndpointTls::Site { .. } => self.ui_url.is_some(),
+        })
+    }
+
+    /// The pattern of live UIs' origins, served on `port`.
+    pub(crate) fn ui_url(&self, port: u16) -> anyhow::Result<String> {
+        let scheme = if self.endpoint_tls()? == EndpointTls::Off { "http" } else { "https" };
+        Ok(self.ui_url.clone().unwrap_or_else(|| format!("{scheme}://*.{LOCAL_UIS}:{port}")))
     }
 
     /// Names that our own certificate is good for, each once: where agents find this host, and with `OwnAuthority` also
@@ -69,6 +106,7 @@ impl CoordinatorConfig {
                 hosts.push(self.listen.ip().to_string());
             }
             hosts.extend(self.tls_names.iter().cloned());
+            hosts.push(UiOrigin::parse(&self.ui_url(self.ui_listen.port())?)?.certified_host());
         }
         let mut once = Vec::new();
         for host in hosts {
@@ -195,9 +233,19 @@ mod tests {
             tls_names: vec!["hearth.example".to_owned(), "localhost".to_owned()],
             ..listening("10.0.0.1:1")
         };
-        let expected =
-            ["hearth-1", "localhost", "127.0.0.1", "::1", "workshop", "10.0.0.1", "hearth.example"];
+        let expected = [
+            "hearth-1",
+            "localhost",
+            "127.0.0.1",
+            "::1",
+            "workshop",
+            "10.0.0.1",
+            "hearth.example",
+            "*.ui.localhost",
+        ];
         assert_eq!(config.certified_hosts(Some("workshop")).unwrap(), expected);
+        let named = CoordinatorConfig { ui_url: Some("https://*.ui.example".to_owned()), ..config.clone() };
+        assert!(named.certified_hosts(None).unwrap().contains(&"*.ui.example".to_owned()));
         let everywhere = CoordinatorConfig { listen: "0.0.0.0:1".parse().unwrap(), ..config };
         assert!(!everywhere.certified_hosts(Some("no name")).unwrap().contains(&"0.0.0.0".to_owned()));
         assert_eq!(listening("127.0.0.1:1").certified_hosts(Some("workshop")).unwrap(), ["127.0.0.1"]);
@@ -222,6 +270,22 @@ mod tests {
         let advertised =
             CoordinatorConfig { advertise_host: "c.example".to_owned(), ..with_site("10.0.0.1:1") };
         assert_eq!(advertised.endpoint_url(9, None).unwrap(), "https://c.example:9");
+    }
+
+    #[test]
+    fn live_uis_have_names_that_browsers_reach() {
+        let shown =
+            |config: &CoordinatorConfig| config.shows_live_uis().unwrap().then(|| config.ui_url(9).unwrap());
+        let here = listening("127.0.0.1:1");
+        assert_eq!(shown(&here).as_deref(), Some("http://*.ui.localhost:9"));
+        let tls = CoordinatorConfig { tls: true, ..here.clone() };
+        assert_eq!(shown(&tls).as_deref(), Some("https://*.ui.localhost:9"));
+        assert_eq!(shown(&with_site("127.0.0.1:1")), None);
+        let url = "https://*.ui.example".to_owned();
+        for config in [here, with_site("127.0.0.1:1")] {
+            let named = CoordinatorConfig { ui_url: Some(url.clone()), ..config };
+            assert_eq!(shown(&named).as_ref(), Some(&url));
+        }
     }
 
     #[test]

@@ -1,85 +1,79 @@
-//! What shows how a job run went: until there is a history server, its event log, or what its driver wrote where Spark
-//! never started; for whoever holds a link that is good once and for an hour.
+//! What shows how an attempt of a job run goes: the live UI of one that runs; of one that has ended, until there is a
+//! history server, its event log, or what its driver wrote where Spark never started.
 
 use super::Control;
 use super::refusals::no_job_run;
+use crate::ui::Subject;
 use hearth_agents::{MANAGED_BUCKET, attempt_log_path};
-use hearth_api::emr::control_plane::ControlError;
+use hearth_api::emr::control_plane::{ControlError, Dashboard};
+use hearth_coordinator_core::live_ui::{LiveUi, live_ui};
 use hearth_engine::now;
 use hearth_objects::{ListQuery, ObjectReader};
-use hearth_types::{ApplicationId, JobRunId, Timestamp, WorkerKind};
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use hearth_store::JobRunRecord;
+use hearth_types::{ApplicationId, JobRunId, WorkerKind};
 
-/// Where links lead.
+/// Where links to logs of attempts that have ended lead.
 pub const LINKS: &str = "/hearth/v1/dashboards/";
-/// How long a link is good (model: `GetDashboardForJobRun`).
-const GOOD_FOR: Duration = Duration::from_secs(60 * 60);
-/// Links that may be open at once; beyond, the one that ends first makes room.
-const MOST_OPEN: usize = 1000;
-
-/// Links that were given out and not used yet. A restart forgets them: another is had for the asking.
-#[derive(Debug, Default)]
-pub struct Links {
-    open: Mutex<BTreeMap<String, Link>>,
-}
-
-#[derive(Debug)]
-struct Link {
-    key: String,
-    until: Timestamp,
-}
-
-impl Links {
-    fn open(&self) -> MutexGuard<'_, BTreeMap<String, Link>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Makes a link to an object of managed storage: 256 random bits.
-    fn make(&self, key: String, now: Timestamp) -> String {
-        let secret = hex::encode(rand::random::<[u8; 32]>());
-        let mut open = self.open();
-        open.retain(|_, link| link.until > now);
-        if open.len() >= MOST_OPEN
-            && let Some(first) =
-                open.iter().min_by_key(|(_, link)| link.until).map(|(secret, _)| secret.clone())
-        {
-            open.remove(&first);
-        }
-        open.insert(secret.clone(), Link { key, until: now.plus(GOOD_FOR) });
-        secret
-    }
-
-    /// What a link leads to; from then on it leads nowhere.
-    fn use_up(&self, secret: &str, now: Timestamp) -> Option<String> {
-        self.open().remove(secret).filter(|link| link.until > now).map(|link| link.key)
-    }
-}
 
 impl Control {
-    pub(super) async fn link_to_what_is_left(
+    pub(super) async fn dashboard(
         &self,
         application: &ApplicationId,
         id: &JobRunId,
         attempt: Option<u32>,
-    ) -> Result<String, ControlError> {
-        let invalid = |message| Err(ControlError::Validation { message });
+    ) -> Result<Dashboard, ControlError> {
+        let run = self.run_of(application, id).await?.run;
+        let attempt = super::job_runs::existing_attempt(id, attempt, run.launch.attempt)?;
+        let world = self.engine.snapshot();
+        match live_ui(&world, id, attempt) {
+            LiveUi::Served { .. } | LiveUi::OutOfContact { .. } => {}
+            LiveUi::Over => {
+                let key = self.log_left(application, id, attempt).await?;
+                return Ok(Dashboard::AtEndpoint(format!("{LINKS}{}", self.links.make(key, now()))));
+            }
+            LiveUi::NotNow => {
+                let state = world.run(id).map_or(run.state(), |run| run.state());
+                return Err(invalid(format!(
+                    "Job run {id} is in state {state}, and no driver of it shows a UI at the moment; ask again once it runs, or \
+                     has ended."
+                )));
+            }
+            LiveUi::TurnedOff => {
+                return Err(invalid(format!(
+                    "Job run {id} runs with spark.ui.enabled=false; its event log can be had once it has ended."
+                )));
+            }
+        }
+        let door = self.door.as_ref().ok_or_else(|| {
+            invalid(format!(
+                "Job run {id} runs, and this cluster shows no live UIs: set ui_url in the coordinator's configuration. Its event \
+                 log can be had once it has ended."
+            ))
+        })?;
+        let subject = Subject { application: application.clone(), run: id.clone(), attempt };
+        Ok(Dashboard::At(door.invite(subject, now())))
+    }
+
+    async fn run_of(&self, application: &ApplicationId, id: &JobRunId) -> Result<JobRunRecord, ControlError> {
         let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
-        let run = found.map(|record| record.run).filter(|run| run.application == *application);
-        let run = run.ok_or_else(|| no_job_run(id))?;
-        let latest = run.launch.attempt;
-        let attempt = super::job_runs::existing_attempt(id, attempt, latest)?;
-        if attempt == latest && !run.state().is_final() {
-            let state = run.state();
-            return invalid(format!(
-                "Job run {id} is in state {state}; this version shows how attempts went that have ended, not live ones."
-            ));
+        found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))
+    }
+
+    /// Finds in managed storage what tells how an attempt that has ended went; says why there is nothing.
+    pub(crate) async fn log_left(
+        &self,
+        application: &ApplicationId,
+        id: &JobRunId,
+        attempt: u32,
+    ) -> Result<String, ControlError> {
+        let run = self.run_of(application, id).await?.run;
+        if attempt == run.launch.attempt && !run.state().is_final() {
+            return Err(invalid(format!("Attempt {attempt} of job run {id} has not ended.")));
         }
         if !run.spec.managed_logs {
-            return invalid(format!(
+            return Err(invalid(format!(
                 "Job run {id} turned managed persistence off: its event log is at its own log URI alone."
-            ));
+            )));
         }
         let attempts = (run.spec.max_attempts > 1).then_some(attempt);
         let place = attempt_log_path(application, id, attempts);
@@ -88,14 +82,14 @@ impl Control {
             left = self.managed(&format!("{place}/{}/stderr.gz", WorkerKind::SparkDriver)).await?;
         }
         match left.as_slice() {
-            [key] => Ok(format!("{LINKS}{}", self.links.make(key.clone(), now()))),
-            [] => invalid(format!(
+            [key] => Ok(key.clone()),
+            [] => Err(invalid(format!(
                 "Job run {id} has neither an event log nor a driver's log: its driver never ran, or they were kept for \
                  as long as logs are."
-            )),
-            _ => invalid(format!(
+            ))),
+            _ => Err(invalid(format!(
                 "Job run {id} has an event log of several files: s3://{MANAGED_BUCKET}/{place}/sparklogs/"
-            )),
+            ))),
         }
     }
 
@@ -106,13 +100,19 @@ impl Control {
         Ok(page.objects.into_iter().map(|object| object.key).collect())
     }
 
-    /// Opens the file that a link leads to, with the name that it is to be saved under. The link leads nowhere from then
-    /// on.
-    pub(crate) async fn open_link(&self, secret: &str) -> Option<(String, ObjectReader)> {
+    /// Opens the log that a link leads to. The link leads nowhere from then on.
+    pub(crate) async fn follow_link(&self, secret: &str) -> Option<LogFile> {
         let key = self.links.use_up(secret, now())?;
-        let name = key.rsplit('/').next().unwrap_or_default().to_owned();
-        match self.objects.get(MANAGED_BUCKET, &key, None).await {
-            Ok(reader) => Some((name, reader)),
+        self.open_log(&key).await
+    }
+
+    /// Opens a log.
+    pub(crate) async fn open_log(&self, key: &str) -> Option<LogFile> {
+        let name = key.rsplit('/').next().unwrap_or_default();
+        let name =
+            name.chars().filter(|c| c.is_ascii_alphanumeric() || ['.', '-', '_'].contains(c)).collect();
+        match self.objects.get(MANAGED_BUCKET, key, None).await {
+            Ok(content) => Some(LogFile { name, content }),
             Err(error) => {
                 tracing::warn!(
                     error = hearth_telemetry::error_chain(&error),
@@ -124,35 +124,12 @@ impl Control {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A log, with the name that it is to be saved under: letters, digits, dots, hyphens and underscores.
+pub(crate) struct LogFile {
+    pub(crate) name: String,
+    pub(crate) content: ObjectReader,
+}
 
-    const AT: Timestamp = Timestamp::from_millis(1_000_000);
-
-    #[test]
-    fn a_link_is_good_once_and_for_an_hour() {
-        let links = Links::default();
-        let last_moment = AT.plus(GOOD_FOR - Duration::from_millis(1));
-        let first = links.make("one".to_owned(), AT);
-        assert_eq!(links.use_up(&first, last_moment).as_deref(), Some("one"));
-        assert_eq!(links.use_up(&first, AT), None);
-        let second = links.make("two".to_owned(), AT);
-        assert_eq!(links.use_up(&second, AT.plus(GOOD_FOR)), None);
-        assert_eq!(links.use_up("", AT), None);
-    }
-
-    #[test]
-    fn open_links_are_bounded_and_the_oldest_goes_first() {
-        let links = Links::default();
-        let first = links.make("first".to_owned(), AT);
-        let later = AT.plus(Duration::from_secs(1));
-        let second = links.make("second".to_owned(), later);
-        (2..=MOST_OPEN).for_each(|_| drop(links.make(String::new(), later)));
-        assert_eq!(links.open().len(), MOST_OPEN);
-        assert_eq!(links.use_up(&first, later), None);
-        assert_eq!(links.use_up(&second, later).as_deref(), Some("second"));
-        links.make(String::new(), later.plus(GOOD_FOR));
-        assert_eq!(links.open().len(), 1, "what is over is forgotten");
-    }
+fn invalid(message: String) -> ControlError {
+    ControlError::Validation { message }
 }

@@ -20,6 +20,9 @@ const MOST_ATTEMPTS: u32 = 10;
 /// Name of the file that configures a process's logging.
 const LOG4J2: &str = "log4j2.properties";
 
+/// What Spark binds its UI to. The driver's other listeners have their address in settings, which count more.
+const UI_ADDRESS: &str = "SPARK_LOCAL_IP";
+
 /// Where the services are is another address on each host, but Spark hands the driver's settings to executors on all of
 /// them. Hadoop looks such a name up in its own process's environment each time it reads the setting.
 const SERVICE_OF_THIS_HOST: &str = "${env.HEARTH_SERVICE}";
@@ -54,6 +57,10 @@ fn provided(id: &JobRunId) -> BTreeMap<String, String> {
         ("spark.driver.host", "{hearth:host}"),
         ("spark.driver.bindAddress", "{hearth:host}"),
         ("spark.ui.port", "0"),
+        // It is read through the coordinator, at the root of an origin of its own, and nobody logs in to change anything.
+        ("spark.ui.killEnabled", "false"),
+        ("spark.ui.reverseProxy", "false"),
+        ("spark.ssl.ui.enabled", "false"),
         // Workers of one host do not see each other's disks.
         ("spark.shuffle.readHostLocalDisk", "false"),
         ("spark.shuffle.service.enabled", "false"),
@@ -220,6 +227,8 @@ fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {
         heap_mib: launch.executor.heap_mib,
         ..ProcessSpec::default()
     };
+    // Its UI asks nobody who they are: only the agent on its host is to reach it.
+    driver.environment.entry(UI_ADDRESS.to_owned()).or_insert_with(|| "127.0.0.1".to_owned());
     configure_logging(&mut driver, launch.driver_log4j2.as_ref());
     configure_logging(&mut executor, launch.executor_log4j2.as_ref());
     (driver, executor)

@@ -11,11 +11,14 @@ mod settings;
 mod tags;
 
 pub use applications::Updates;
-pub use dashboards::{LINKS, Links};
+pub(crate) use dashboards::LogFile;
+pub use dashboards::LINKS;
 
+use crate::ui::{Door, Passes};
 use async_trait::async_trait;
 use hearth_api::emr::control_plane::{
-    ApplicationFilter, Caller, ControlError, ControlPlane, JobRunFilter, Listing, Page, TaggedResource,
+    ApplicationFilter, Caller, ControlError, ControlPlane, Dashboard, JobRunFilter, Listing, Page,
+    TaggedResource,
 };
 use hearth_api::emr::wire;
 use hearth_engine::Engine;
@@ -58,8 +61,10 @@ pub struct Control {
     pub catalog: Arc<Catalog>,
     /// Keeps event logs.
     pub objects: ObjectStore,
-    /// Links to event logs that were given out.
-    pub links: Links,
+    /// Links to event logs that were given out, by their keys in managed storage.
+    pub links: Passes<String>,
+    /// The way to live UIs, where they are shown.
+    pub door: Option<Arc<Door>>,
     /// Where we are.
     pub site: Site,
     /// Which updates of applications are carried out.
@@ -160,8 +165,8 @@ impl ControlPlane for Control {
         application: &ApplicationId,
         job_run: &JobRunId,
         attempt: Option<u32>,
-    ) -> Result<String, ControlError> {
-        self.link_to_what_is_left(application, job_run, attempt).await
+    ) -> Result<Dashboard, ControlError> {
+        self.dashboard(application, job_run, attempt).await
     }
 
     async fn cancel_job_run(

@@ -8,12 +8,13 @@ use super::listener::Caller;
 use super::progress::ProgressPage;
 use crate::config::CoordinatorConfig;
 use crate::control::{Control, LINKS};
+use crate::ui::as_file;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
@@ -77,13 +78,9 @@ impl Front {
     }
 }
 
-/// Serves until told to stop.
-pub(super) async fn serve<L>(listener: L, front: Front, stopping: CancellationToken)
-where
-    L: Listener<Addr: std::fmt::Debug>,
-    Caller: for<'a> Connected<IncomingStream<'a, L>>,
-{
-    let router = Router::new()
+/// Answers whatever is asked at the endpoint.
+pub(super) fn router(front: Front) -> Router {
+    Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
@@ -91,11 +88,19 @@ where
         .route("/hearth/v1/agents/{*rest}", any(agents))
         .route(&format!("{LINKS}{{link}}"), get(dashboard))
         .fallback(answer)
-        .with_state(front);
+        .with_state(front)
+}
+
+/// Serves until told to stop.
+pub(super) async fn serve<L>(listener: L, router: Router, stopping: CancellationToken)
+where
+    L: Listener<Addr: std::fmt::Debug>,
+    Caller: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let service = router.into_make_service_with_connect_info::<Caller>();
     let served = axum::serve(listener, service).with_graceful_shutdown(stopping.cancelled_owned()).await;
     if let Err(error) = served {
-        tracing::error!(error = %error, "serving the endpoint");
+        tracing::error!(error = %error, "serving HTTP");
     }
 }
 
@@ -113,18 +118,11 @@ async fn agents(State(front): State<Front>, request: Request) -> Response {
 
 /// What a link leads to, as a file.
 async fn dashboard(State(front): State<Front>, Path(link): Path<String>) -> Response {
-    let Some((name, file)) = front.control.open_link(&link).await else {
+    let Some(log) = front.control.follow_link(&link).await else {
         let gone = "This link was used or is over. Ask GetDashboardForJobRun for another.\n";
         return (StatusCode::NOT_FOUND, gone).into_response();
     };
-    let name: String =
-        name.chars().filter(|c| c.is_ascii_alphanumeric() || ['.', '-', '_'].contains(c)).collect();
-    let headers = [
-        (CONTENT_TYPE, "application/octet-stream".to_owned()),
-        (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
-        (CACHE_CONTROL, "no-store".to_owned()),
-    ];
-    (headers, Body::from_stream(file)).into_response()
+    as_file(log)
 }
 
 async fn answer(

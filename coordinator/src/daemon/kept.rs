@@ -48,11 +48,14 @@ pub(super) fn master_key(data_dir: &Path) -> anyhow::Result<[u8; 32]> {
     Ok(key)
 }
 
-/// The ports that were chosen at the first start: agents know them.
+/// The ports that were chosen at the first start: agents know them, and people.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct Ports {
     pub(super) agents: u16,
     pub(super) enrolment: u16,
+    /// People's tunnels lead to it.
+    #[serde(default)]
+    pub(super) ui: u16,
 }
 
 impl Ports {

@@ -18,10 +18,15 @@ mod supplies;
 pub(crate) use kept::{private_dir, write_private};
 
 use crate::config::{CoordinatorConfig, EndpointTls};
-use crate::control::{Control, Links, Site, Updates};
+use crate::control::{Control, Site, Updates};
+use crate::ui::{Door, Passes, UiOrigin};
 use anyhow::Context;
+use axum::Router;
 use certificates::Certificates;
-use hearth_agents::{AgentService, EnrolmentService, Sessions, Supplies, perform_effects};
+use hearth_agents::{
+    ANSWER_WINDOW, AgentService, CONNECTION_WINDOW, EnrolmentService, Sessions, Supplies, UiRelay,
+    perform_effects,
+};
 use hearth_coordinator_core::command::Command;
 use hearth_engine::Engine;
 use hearth_identity::{Identity, JobClaim, LaunchGuard, NewAccessKey, Standing};
@@ -66,6 +71,8 @@ pub struct Coordinator {
     pub agents: SocketAddr,
     /// Address of the enrolment service.
     pub enrolment: SocketAddr,
+    /// Address at which live UIs are shown, if they are.
+    pub ui: Option<SocketAddr>,
     /// Certificate of the authority (PEM).
     pub ca_certificate: String,
     /// Fingerprint of the certificate authority, as `hearth-agent join` takes it.
@@ -135,10 +142,13 @@ impl Coordinator {
         let enrolment = kept::bind_kept(config.enrolment_listen, ports.enrolment).await?;
         let (endpoint_addr, agents_addr, enrolment_addr) =
             (endpoint.local_addr()?, agents.local_addr()?, enrolment.local_addr()?);
+        let ui = UiListener::open(config, ports.ui).await?;
+        let ui_addr = ui.as_ref().map(|ui| ui.address);
         let site_host = certificates.site.as_ref().and_then(|site| site.host());
         let endpoint_url = config.endpoint_url(endpoint_addr.port(), site_host)?;
         let service_endpoint = config.service_url(endpoint_addr.port())?;
-        kept::Ports { agents: agents_addr.port(), enrolment: enrolment_addr.port() }
+        let ui_port = ui_addr.map_or(ports.ui, |address| address.port());
+        kept::Ports { agents: agents_addr.port(), enrolment: enrolment_addr.port(), ui: ui_port }
             .write(&config.data_dir)?;
 
         let epoch = parts.store.next_epoch().await?;
@@ -152,6 +162,7 @@ impl Coordinator {
             master_key: parts.master_key,
         });
         let sessions = Sessions::default();
+        let uis = UiRelay::default();
         let (builds, to_build) = mpsc::unbounded_channel();
         // What is not performed when we stop is derived again.
         let performing =
@@ -164,6 +175,7 @@ impl Coordinator {
         let service = AgentService {
             engine: parts.engine.clone(),
             sessions: sessions.clone(),
+            uis: uis.clone(),
             supplies,
             authority: authority.clone(),
             terms: hearth_agents::Terms {
@@ -196,12 +208,17 @@ impl Coordinator {
             identity: parts.identity.clone(),
             catalog: parts.catalog.clone(),
             objects: parts.objects.clone(),
-            links: Links::default(),
+            links: Passes::default(),
+            door: ui.as_ref().map(|ui| ui.door.clone()),
             site: Site { account_id: config.account_id.clone(), region: config.region.clone() },
             updates: if config.strict_updates { Updates::Strict } else { Updates::WhileStarted },
         });
-        let front = http::Front::new(config, &parts, control)?;
-        serve_endpoint(&tasks, &stopping, endpoint, front, &certificates, config)?;
+        if let Some(UiListener { listener, door, .. }) = ui {
+            let router = crate::ui::router(crate::ui::Front { door, control: control.clone(), relay: uis });
+            serve_http(&tasks, &stopping, listener, router, &certificates, config)?;
+        }
+        let router = http::router(http::Front::new(config, &parts, control)?);
+        serve_http(&tasks, &stopping, endpoint, router, &certificates, config)?;
         tasks.spawn(certificates.keep_fresh(stopping.clone()));
         Ok(Self {
             endpoint: endpoint_addr,
@@ -209,6 +226,7 @@ impl Coordinator {
             ca_certificate: authority.certificate_pem(),
             agents: agents_addr,
             enrolment: enrolment_addr,
+            ui: ui_addr,
             ca_fingerprint: authority.fingerprint().to_string(),
             administrator: seeds.administrator,
             engine: parts.engine,
@@ -273,23 +291,43 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-fn serve_endpoint(
+/// Where live UIs are shown.
+struct UiListener {
+    listener: TcpListener,
+    address: SocketAddr,
+    door: Arc<Door>,
+}
+
+impl UiListener {
+    /// Listens, if it is known by which names browsers come here. A port that is 0 is chosen, and kept.
+    async fn open(config: &CoordinatorConfig, kept: u16) -> anyhow::Result<Option<Self>> {
+        if !config.shows_live_uis()? {
+            return Ok(None);
+        }
+        let listener = kept::bind_kept(config.ui_listen, kept).await?;
+        let address = listener.local_addr()?;
+        let origin = UiOrigin::parse(&config.ui_url(address.port())?)?;
+        Ok(Some(Self { listener, address, door: Arc::new(Door::new(origin)) }))
+    }
+}
+
+fn serve_http(
     tasks: &TaskTracker,
     stopping: &CancellationToken,
     listener: TcpListener,
-    front: http::Front,
+    router: Router,
     certificates: &Certificates,
     config: &CoordinatorConfig,
 ) -> anyhow::Result<()> {
     match config.endpoint_tls()? {
         EndpointTls::Off => {
-            tasks.spawn(http::serve(listener::Plain(listener), front, stopping.clone()));
+            tasks.spawn(http::serve(listener::Plain(listener), router, stopping.clone()));
         }
         EndpointTls::OwnAuthority | EndpointTls::Site { .. } => {
             let tls =
                 hearth_mtls::endpoint_server_config(certificates.own.clone(), certificates.site.clone())?;
             let listener = MtlsListener::new(listener, tls, Admission::Anybody, &config.cluster)?;
-            tasks.spawn(http::serve(listener::Tls(listener), front, stopping.clone()));
+            tasks.spawn(http::serve(listener::Tls(listener), router, stopping.clone()));
         }
     }
     Ok(())
@@ -305,15 +343,18 @@ fn serve_agents(
 ) -> anyhow::Result<()> {
     let config = hearth_mtls::agents_server_config(authority.certificate(), credential)?;
     let incoming = MtlsListener::new(listener, config, Admission::Agents, authority.cluster())?;
-    let (stopping, sessions) = (stopping.clone(), service.sessions.clone());
+    let (stopping, sessions, uis) = (stopping.clone(), service.sessions.clone(), service.uis.clone());
     tasks.spawn(async move {
         let server = tonic::transport::Server::builder()
             .http2_keepalive_interval(Some(service.terms.heartbeat))
+            .initial_stream_window_size(ANSWER_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
             .add_service(AgentsServer::new(service));
         let stop = async {
             stopping.cancelled().await;
             // A stream lives as long as its agent; the server would wait for it.
             sessions.close_all();
+            uis.close();
         };
         report(server.serve_with_incoming_shutdown(incoming, stop).await, "serving agents");
     });

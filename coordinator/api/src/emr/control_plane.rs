@@ -39,6 +39,15 @@ pub struct Listing<T> {
     pub next: Option<String>,
 }
 
+/// Where a link to a dashboard leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Dashboard {
+    /// Path and query below the endpoint, under whatever name the client reaches it.
+    AtEndpoint(String),
+    /// A URL of an origin of its own.
+    At(String),
+}
+
 /// Which applications to list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApplicationFilter {
@@ -191,14 +200,14 @@ pub trait ControlPlane: Send + Sync + 'static {
         page: Page,
     ) -> Result<Listing<JobRunAttemptSummary>, ControlError>;
 
-    /// Makes a link to what shows how an attempt of a job run went (counted from 1; the latest if absent): path and query
-    /// below the endpoint, good without a signature, once and for an hour.
+    /// Makes a link to what shows how an attempt of a job run goes or went (counted from 1; the latest if absent), good
+    /// without a signature, once and for an hour.
     async fn dashboard_of_job_run(
         &self,
         application: &ApplicationId,
         job_run: &JobRunId,
         attempt: Option<u32>,
-    ) -> Result<String, ControlError>;
+    ) -> Result<Dashboard, ControlError>;
 
     /// Cancels a job run; a driver gets so many seconds to end by itself.
     async fn cancel_job_run(

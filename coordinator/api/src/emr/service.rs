@@ -1,7 +1,7 @@
 //! Carries out an authenticated request: its members are checked, the caller is authorised, the control plane is asked.
 
 use super::control_plane::{
-    ApplicationFilter, Caller, ControlPlane, JobRunFilter, Listing, Page, TaggedResource,
+    ApplicationFilter, Caller, ControlPlane, Dashboard, JobRunFilter, Listing, Page, TaggedResource,
 };
 use super::exception::Exception;
 use super::json;
@@ -204,8 +204,12 @@ impl Call<'_> {
                         self.listed("jobRunAttempts", &listing, found)
                     }
                     O::GetDashboardForJobRun => {
-                        let path = self.control.dashboard_of_job_run(&application, &run, of.attempt).await?;
-                        answer(object!({ "url": format!("{}{path}", self.origin) }))
+                        let found = self.control.dashboard_of_job_run(&application, &run, of.attempt).await?;
+                        let url = match found {
+                            Dashboard::AtEndpoint(path) => format!("{}{path}", self.origin),
+                            Dashboard::At(url) => url,
+                        };
+                        answer(object!({ "url": url }))
                     }
                     _ => {
                         let job_run = self.control.get_job_run(&application, &run, of.attempt).await?;

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use hearth_api::emr::control_plane::{
-    ApplicationFilter, Caller, ControlError, ControlPlane, JobRunFilter, Listing, Page, TaggedResource,
+    ApplicationFilter, Caller, ControlError, ControlPlane, Dashboard, JobRunFilter, Listing, Page,
+    TaggedResource,
 };
 use hearth_api::emr::wire::{
     Application, ApplicationSummary, CancelJobRunResponse, CreateApplicationRequest,
@@ -270,9 +271,9 @@ impl ControlPlane for Double {
         id: &ApplicationId,
         run: &JobRunId,
         attempt: Option<u32>,
-    ) -> Result<String, ControlError> {
+    ) -> Result<Dashboard, ControlError> {
         self.get_job_run(id, run, attempt).await?;
-        Ok("/hearth/v1/dashboards/ticket".to_owned())
+        Ok(Dashboard::AtEndpoint("/hearth/v1/dashboards/ticket".to_owned()))
     }
 
     async fn cancel_job_run(
