@@ -12,6 +12,7 @@ use crate::roster::Roster;
 use crate::session::{Addresses, Session};
 use crate::settings::Settings;
 use crate::superseded::remove_superseded;
+use crate::ui;
 use crate::uplink::{Uplink, uplink};
 use crate::worker::remove_stray;
 use anyhow::Context as _;
@@ -137,6 +138,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         tasks.spawn(until(stop.clone(), archives::keep_making(host.clone(), archive_orders)));
     }
     tasks.spawn(session.run(stop.clone()));
+    tasks.spawn(until(stop.clone(), ui::keep_passing_on(host.clone())));
     let services =
         Services { dialer: identity.services.clone(), upstream: upstream_setter, service: service_setter };
     tasks.spawn(until(stop.clone(), identity.keep_fresh(uplink)));

@@ -21,6 +21,7 @@ mod settings;
 mod shipping;
 mod spec;
 mod superseded;
+mod ui;
 mod uplink;
 mod worker;
 

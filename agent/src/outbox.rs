@@ -118,6 +118,20 @@ impl Outbox {
         messages
     }
 
+    /// The port of the UI that a running driver of this launch reported and still serves.
+    pub(crate) fn ui_port(&self, driver: &WorkerId, launch: Launch) -> Option<u16> {
+        let all = self.lock();
+        let levels = all.get(driver).filter(|levels| levels.launch == Some(wire_launch(launch)))?;
+        match levels.report.value.as_ref()?.state.as_ref()? {
+            worker_report::State::Running(_) if levels.unregister_app.value.is_none() => {}
+            worker_report::State::Running(_)
+            | worker_report::State::Preparing(_)
+            | worker_report::State::Ended(_) => return None,
+        }
+        let app = levels.register_app.value.as_ref()?;
+        u16::try_from(app.ui_port).ok().filter(|port| *port != 0)
+    }
+
     /// How many workers are in which state, for metrics.
     pub(crate) fn count(&self) -> [(&'static str, i64); 3] {
         let mut count = [("preparing", 0), ("running", 0), ("ended", 0)];
@@ -268,6 +282,24 @@ mod tests {
         let messages = outbox.take();
         assert_eq!(kinds(&messages), ["register", "target", "kill"]);
         assert!(format!("{messages:?}").contains("[\"1\", \"2\"]"));
+    }
+
+    #[test]
+    fn the_ui_of_a_driver_is_known_while_it_serves_one() {
+        let outbox = Outbox::default();
+        let ui_port = |launch| outbox.ui_port(&about().worker, launch);
+        outbox.report(&about(), Some(&Report::Running { since_unix_ms: 1 }));
+        assert_eq!(ui_port(Launch::FIRST), None);
+        outbox.register_app(&about(), v1::RegisterApp::default());
+        assert_eq!(ui_port(Launch::FIRST), None);
+        outbox.register_app(&about(), v1::RegisterApp { ui_port: 4040, ..Default::default() });
+        assert_eq!(ui_port(Launch::FIRST), Some(4040));
+        assert_eq!(ui_port(Launch { attempt: 2, launch: 1 }), None);
+        outbox.report(&about(), Some(&Report::Preparing("again")));
+        assert_eq!(ui_port(Launch::FIRST), None);
+        outbox.report(&about(), Some(&Report::Running { since_unix_ms: 1 }));
+        outbox.unregister_app(&about());
+        assert_eq!(ui_port(Launch::FIRST), None);
     }
 
     #[test]

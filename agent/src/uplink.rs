@@ -11,11 +11,12 @@ use hearth_types::{JobRunId, WorkerId};
 use std::io;
 use std::time::Duration;
 use tokio::io::AsyncRead;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::io::StreamReader;
 use tonic::transport::Channel;
-use tonic::{Code, Status};
+use tonic::{Code, Status, Streaming};
 
 /// How long an answer to a small call may take, waiting for a connection included.
 const CALL_WITHIN: Duration = Duration::from_secs(10);
@@ -94,6 +95,20 @@ impl Uplink {
         });
         let chunks = stream.await.map_err(io::Error::other)?.map_ok(|chunk| io::Cursor::new(chunk.data));
         Ok(StreamReader::new(chunks.map_err(io::Error::other)))
+    }
+
+    /// Begins to wait for requests to UIs; waits for a connection, too.
+    pub(crate) async fn ui_requests(&self) -> Result<Streaming<v1::UiRequest>, Status> {
+        self.connected().await;
+        let request = v1::AwaitUiRequestsRequest {};
+        within(CALL_WITHIN, async { Ok(self.client().await?.await_ui_requests(request).await?.into_inner()) })
+            .await
+    }
+
+    /// Brings the answer of a UI, whose parts have bounds in time of their own.
+    pub(crate) async fn answer_ui_request(&self, parts: mpsc::Receiver<v1::UiAnswer>) -> Result<(), Status> {
+        let mut client = within(CALL_WITHIN, self.client()).await?;
+        client.answer_ui_request(ReceiverStream::new(parts)).await.map(|_| ())
     }
 }
 

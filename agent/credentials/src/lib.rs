@@ -13,6 +13,7 @@ mod server;
 mod token;
 
 pub use credentials::{Credentials, Secret};
+pub use peer::{PeerError, is_listened_on_by};
 pub use registry::{Denied, Refresh, RefreshError, Registry};
 pub use server::{CredentialServer, PATH, ServerError};
 pub use token::WorkerToken;

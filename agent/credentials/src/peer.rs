@@ -1,11 +1,11 @@
-//! Who owns the other end of a loopback connection.
+//! Who owns the other end of a loopback connection, or listens for one.
 
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// Why the owner of a connection is not known.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PeerError {
+pub enum PeerError {
     /// The kernel's table could not be read.
     #[error("reading {table}")]
     Table {
@@ -29,18 +29,53 @@ pub(crate) enum PeerError {
 /// Looks in `/proc/net/tcp` and `/proc/net/tcp6`: a JVM's sockets are IPv6 ones even when they carry IPv4. Blocking,
 /// some milliseconds on a host with tens of thousands of connections.
 pub(crate) fn owner(peer: SocketAddr, local: SocketAddr) -> Result<u32, PeerError> {
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = match std::fs::read_to_string(table) {
-            Ok(text) => text,
-            // No IPv6 in this kernel.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(source) => return Err(PeerError::Table { table, source }),
-        };
-        if let Some(uid) = find_owner(&text, peer, local) {
+    for text in tables() {
+        if let Some(uid) = find_owner(&text?, peer, local) {
             return Ok(uid);
         }
     }
     Err(PeerError::Absent { peer })
+}
+
+/// Whether `port` of loopback is listened on, and by nobody but processes of `uid`. Blocking like [`owner`].
+///
+/// # Errors
+/// When the kernel's table cannot be read.
+pub fn is_listened_on_by(port: u16, uid: u32) -> Result<bool, PeerError> {
+    let mut is_listened_on = false;
+    for text in tables() {
+        for owner in listeners(&text?, port) {
+            if owner != uid {
+                return Ok(false);
+            }
+            is_listened_on = true;
+        }
+    }
+    Ok(is_listened_on)
+}
+
+/// The kernel's tables, as far as it has them.
+fn tables() -> impl Iterator<Item = Result<String, PeerError>> {
+    ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().filter_map(|table| match std::fs::read_to_string(table) {
+        Ok(text) => Some(Ok(text)),
+        // No IPv6 in this kernel.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(source) => Some(Err(PeerError::Table { table, source })),
+    })
+}
+
+/// State column of a socket that listens.
+const LISTENING: &str = "0A";
+
+/// The uids that listen on `port`, at whatever address.
+fn listeners(table: &str, port: u16) -> impl Iterator<Item = u32> {
+    table.lines().skip(1).filter_map(move |line| {
+        let mut columns = line.split_ascii_whitespace().skip(1);
+        let (_, its_port) = parse_endpoint(columns.next()?)?;
+        let state = columns.nth(1)?;
+        let uid = columns.nth(3)?;
+        (its_port == port && state == LISTENING).then(|| uid.parse().ok()).flatten()
+    })
 }
 
 /// State column of an established connection. In any other state the kernel may report uid 0 for a socket that no
@@ -119,6 +154,24 @@ mod tests {
         for (table, port, owner) in cases {
             assert_eq!(find_owner(table, at(port), at(8080)), owner, "port {port}");
         }
+    }
+
+    #[test]
+    fn only_sockets_that_listen_on_the_port_count_as_its_listeners() {
+        assert_eq!(listeners(TCP, 8080).collect::<Vec<_>>(), [0]);
+        assert_eq!(listeners(TCP, 50000).count(), 0);
+        assert_eq!(listeners(TCP6, 8080).count(), 0);
+    }
+
+    #[test]
+    fn a_real_port_belongs_to_whoever_listens() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let own = rustix::process::getuid().as_raw();
+        assert!(is_listened_on_by(port, own).unwrap());
+        assert!(!is_listened_on_by(port, own + 1).unwrap());
+        drop(listener);
+        assert!(!is_listened_on_by(port, own).unwrap());
     }
 
     #[test]

@@ -120,6 +120,11 @@ impl Registry {
         self.lock().remove(worker);
     }
 
+    /// The uid of a worker's processes.
+    pub fn owner(&self, worker: &WorkerId) -> Option<u32> {
+        self.lock().get(worker).map(|entry| entry.uid)
+    }
+
     /// The workers whose credentials are past half their life or missing, in order of id.
     pub fn due_for_refresh(&self, now: SystemTime) -> Vec<WorkerId> {
         let is_due = |entry: &Entry| entry.held.as_ref().is_none_or(|held| held.half_life() <= now);

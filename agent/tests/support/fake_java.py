@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Stands in for a worker's JVM: speaks the control protocol and does what the job's first argument says."""
-import json, os, select, socket, sys, threading, time, urllib.request, uuid
+import http.server, json, os, select, socket, sys, threading, time, urllib.request, uuid
 
 if "org.apache.spark.hearth.ArchiveTraining" in sys.argv:
     os.mkdir(sys.argv[-1])
@@ -113,6 +113,28 @@ if args[0] == "exit":
                                                "total_mib": 896}])
     channel.write({"type": "progress", "executors": 0})
     channel.finish(int(args[1]), "java.lang.Boom")
+if args[0] == "ui":
+    class Page(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self):
+            page = b"x" * 1_000_000 if self.path == "/big" else f"{self.path} at {self.headers['Host']}".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(page) + (self.path == "/broken")))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(page)
+
+        do_HEAD = do_GET
+        do_POST = do_GET
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    # The second argument is a port that belongs to somebody else.
+    channel.send(type="register_app", app_id="app-1", driver_url="spark://x",
+                 ui_port=int(args[1]) if len(args) > 1 else server.server_port,
+                 executor={"java_opts": [], "env": {}, "properties": {}, "class_path": []})
 if args[0] == "tick":
     # Says when it runs, in seconds since boot, until it is told otherwise or finds the file `end`.
     def tick():
