@@ -1,5 +1,6 @@
 """Airflow's own operators and sensors for EMR Serverless run against hearth as they are, waiting and deferred."""
 
+import gzip
 import json
 import signal
 import sqlite3
@@ -52,7 +53,9 @@ def test_a_dag_creates_runs_waits_stops_and_deletes(mode, airflow, emr, jobs):
     links = links_of(airflow, dag)
     log = urllib.request.urlopen(links["count", "EmrServerlessDashboardLink"], timeout=30).read()
     assert b"SparkListenerApplicationEnd" in log, "the link of a job run that has ended leads to its event log"
-    assert links["endless", "EmrServerlessDashboardLink"] == "", "and that of one that runs nowhere yet"
+    log = urllib.request.urlopen(links["count", "EmrServerlessLogsLink"], timeout=30).read()
+    assert "word counts of" in gzip.decompress(log).decode(), "the other one to what its driver wrote"
+    assert links["endless", "EmrServerlessDashboardLink"] == "", "there is none of one that had only begun"
 
 
 @MODES

@@ -75,6 +75,13 @@ async fn where_spark_never_started_the_link_leads_to_what_the_driver_wrote() {
         (disposition.as_str(), body.as_str()),
         ("attachment; filename=\"stderr.gz\"", "no such class")
     );
+    // Clients put a log's path in place of the link's, as in the service.
+    let asked_for = cluster.administrator().put_object(&log.replace("stderr", "stdout"), "said").await;
+    assert_eq!(asked_for.status, 200);
+    let link = link_in(&asked(&cluster, &job, "").await);
+    let link = link.replace("/hearth/v1/dashboards", "/logs/SPARK_DRIVER/stdout.gz");
+    assert_eq!(file_behind(&link).await.1, "said");
+    assert_eq!(fetched(&link).await.status(), 404, "a second time");
     let events = format!("{place}/sparklogs/app-1");
     assert_eq!(cluster.administrator().put_object(&events, "{}").await.status, 200);
     let (disposition, _) = file_behind(&link_in(&asked(&cluster, &job, "").await)).await;

@@ -12,8 +12,20 @@ use hearth_objects::{ListQuery, ObjectReader};
 use hearth_store::JobRunRecord;
 use hearth_types::{ApplicationId, JobRunId, WorkerKind};
 
-/// Where links to logs of attempts that have ended lead.
-pub const LINKS: &str = "/hearth/v1/dashboards/";
+/// Where links to logs of attempts that have ended lead, with their secret in the query's [`SECRET`].
+pub const LINKS: &str = "/hearth/v1/dashboards";
+/// The parameter of a link's query that opens it. It is not in the path, for clients put another one in its place to get
+/// at one log of the attempt, as in the service: Airflow's link to a driver's standard output is made so.
+pub const SECRET: &str = "authToken";
+
+/// What is left of an attempt that has ended: objects of managed storage.
+#[derive(Debug, Clone)]
+pub struct Left {
+    /// What is shown.
+    pub(crate) key: String,
+    /// The attempt's directory, whose logs may be asked for instead.
+    place: String,
+}
 
 impl Control {
     pub(super) async fn dashboard(
@@ -28,8 +40,9 @@ impl Control {
         match live_ui(&world, id, attempt) {
             LiveUi::Served { .. } | LiveUi::OutOfContact { .. } => {}
             LiveUi::Over => {
-                let key = self.log_left(application, id, attempt).await?;
-                return Ok(Dashboard::AtEndpoint(format!("{LINKS}{}", self.links.make(key, now()))));
+                let left = self.what_is_left(application, id, attempt).await?;
+                let secret = self.links.make(left, now());
+                return Ok(Dashboard::AtEndpoint(format!("{LINKS}?{SECRET}={secret}")));
             }
             LiveUi::NotNow => {
                 let state = world.run(id).map_or(run.state(), |run| run.state());
@@ -60,12 +73,12 @@ impl Control {
     }
 
     /// Finds in managed storage what tells how an attempt that has ended went; says why there is nothing.
-    pub(crate) async fn log_left(
+    pub(crate) async fn what_is_left(
         &self,
         application: &ApplicationId,
         id: &JobRunId,
         attempt: u32,
-    ) -> Result<String, ControlError> {
+    ) -> Result<Left, ControlError> {
         let run = self.run_of(application, id).await?.run;
         if attempt == run.launch.attempt && !run.state().is_final() {
             return Err(invalid(format!("Attempt {attempt} of job run {id} has not ended.")));
@@ -82,10 +95,10 @@ impl Control {
             left = self.managed(&format!("{place}/{}/stderr.gz", WorkerKind::SparkDriver)).await?;
         }
         match left.as_slice() {
-            [key] => Ok(key.clone()),
+            [key] => Ok(Left { key: key.clone(), place }),
             [] => Err(invalid(format!(
-                "Job run {id} has neither an event log nor a driver's log: its driver never ran, or they were kept for \
-                 as long as logs are."
+                "Job run {id} has neither an event log nor a driver's log in managed storage: its driver never ran, its \
+                 log is at the job run's own log URI, or they were kept for as long as logs are."
             ))),
             _ => Err(invalid(format!(
                 "Job run {id} has an event log of several files: s3://{MANAGED_BUCKET}/{place}/sparklogs/"
@@ -100,10 +113,11 @@ impl Control {
         Ok(page.objects.into_iter().map(|object| object.key).collect())
     }
 
-    /// Opens the log that a link leads to. The link leads nowhere from then on.
-    pub(crate) async fn follow_link(&self, secret: &str) -> Option<LogFile> {
-        let key = self.links.use_up(secret, now())?;
-        self.open_log(&key).await
+    /// Opens the log that a link leads to, or one of the same attempt by its path (`SPARK_DRIVER/stdout.gz`). The link leads
+    /// nowhere from then on.
+    pub(crate) async fn follow_link(&self, secret: &str, log: Option<&str>) -> Option<LogFile> {
+        let Left { key, place } = self.links.use_up(secret, now())?;
+        self.open_log(&log.map_or(key, |log| format!("{place}/{log}"))).await
     }
 
     /// Opens a log.

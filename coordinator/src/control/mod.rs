@@ -12,7 +12,7 @@ mod tags;
 
 pub use applications::Updates;
 pub(crate) use dashboards::LogFile;
-pub use dashboards::LINKS;
+pub use dashboards::{LINKS, Left, SECRET};
 
 use crate::ui::{Door, Passes};
 use async_trait::async_trait;
@@ -61,8 +61,8 @@ pub struct Control {
     pub catalog: Arc<Catalog>,
     /// Keeps event logs.
     pub objects: ObjectStore,
-    /// Links to event logs that were given out, by their keys in managed storage.
-    pub links: Passes<String>,
+    /// Links to what is left of attempts that were given out.
+    pub links: Passes<Left>,
     /// The way to live UIs, where they are shown.
     pub door: Option<Arc<Door>>,
     /// Where we are.

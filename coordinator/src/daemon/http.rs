@@ -7,14 +7,14 @@ use super::gatekeeper::IdentityGate;
 use super::listener::Caller;
 use super::progress::ProgressPage;
 use crate::config::CoordinatorConfig;
-use crate::control::{Control, LINKS};
+use crate::control::{Control, LINKS, SECRET};
 use crate::ui::as_file;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::serve::{IncomingStream, Listener};
@@ -86,7 +86,7 @@ pub(super) fn router(front: Front) -> Router {
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
         .route("/hearth/v1/agents", any(agents))
         .route("/hearth/v1/agents/{*rest}", any(agents))
-        .route(&format!("{LINKS}{{link}}"), get(dashboard))
+        .route(LINKS, get(dashboard))
         .fallback(answer)
         .with_state(front)
 }
@@ -116,9 +116,27 @@ async fn agents(State(front): State<Front>, request: Request) -> Response {
     front.agents.answer(request).await
 }
 
+async fn dashboard(State(front): State<Front>, uri: Uri) -> Response {
+    behind_link(&front, secret_of(&uri).unwrap_or_default(), None).await
+}
+
+/// The secret of a link.
+fn secret_of(uri: &Uri) -> Option<&str> {
+    uri.query()?.split('&').find_map(|pair| pair.strip_prefix(SECRET)?.strip_prefix('='))
+}
+
+/// Secret and log of a link whose path was put in place of a dashboard's. A bucket may be called `logs`, but who asks for
+/// its objects signs.
+fn link_to_log(request: &Request) -> Option<(&str, &str)> {
+    if request.method() != Method::GET || request.headers().contains_key(AUTHORIZATION) {
+        return None;
+    }
+    Some((secret_of(request.uri())?, request.uri().path().strip_prefix("/logs/")?))
+}
+
 /// What a link leads to, as a file.
-async fn dashboard(State(front): State<Front>, Path(link): Path<String>) -> Response {
-    let Some(log) = front.control.follow_link(&link).await else {
+async fn behind_link(front: &Front, secret: &str, log: Option<&str>) -> Response {
+    let Some(log) = front.control.follow_link(secret, log).await else {
         let gone = "This link was used or is over. Ask GetDashboardForJobRun for another.\n";
         return (StatusCode::NOT_FOUND, gone).into_response();
     };
@@ -130,6 +148,9 @@ async fn answer(
     ConnectInfo(caller): ConnectInfo<Caller>,
     request: Request,
 ) -> Response {
+    if let Some((secret, log)) = link_to_log(&request) {
+        return behind_link(&front, secret, Some(log)).await;
+    }
     let source_ip = Some(caller.address.ip());
     let (parts, body) = request.into_parts();
     let is_s3 = matches!(route(&parts), Route::To(Service::S3));

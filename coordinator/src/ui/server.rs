@@ -109,7 +109,7 @@ impl Front {
 
     async fn over(&self, subject: &Subject) -> Page {
         let Subject { application, run, attempt } = subject;
-        let event_log = match self.control.log_left(application, run, *attempt).await {
+        let event_log = match self.control.what_is_left(application, run, *attempt).await {
             Ok(_) => Ok(()),
             Err(error @ ControlError::Internal { .. }) => return broken(subject, &error),
             Err(refused) => Err(refused.to_string()),
@@ -125,10 +125,10 @@ impl Front {
         if live_ui(&self.control.engine.snapshot(), run, *attempt) != LiveUi::Over {
             return Ok(to_start());
         }
-        let Ok(key) = self.control.log_left(application, run, *attempt).await else {
+        let Ok(left) = self.control.what_is_left(application, run, *attempt).await else {
             return Err(self.over(subject).await);
         };
-        let log = self.control.open_log(&key).await.ok_or(Page::Broken)?;
+        let log = self.control.open_log(&left.key).await.ok_or(Page::Broken)?;
         Ok(as_file(log))
     }
 }

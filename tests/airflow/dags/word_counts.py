@@ -36,7 +36,7 @@ def job(task, application, script, *arguments, **options):
         task_id=task, name=task, application_id=application.output, execution_role_arn="{{ var.value.job_role }}",
         job_driver={"sparkSubmit": {"entryPoint": script, "entryPointArguments": list(arguments),
                                     "sparkSubmitParameters": PARAMETERS}},
-        configuration_overrides=LOGS, enable_application_ui_links=True, **OFTEN, **options)
+        enable_application_ui_links=True, **{"configuration_overrides": LOGS} | OFTEN | options)
 
 
 def seen(task, application, started, **options):
@@ -49,7 +49,7 @@ for mode, waits in {"waiting": {"deferrable": False}, "deferred": {"deferrable":
         made, deleted = application(f"word_counts_{mode}", **waits)
         is_there = EmrServerlessApplicationSensor(task_id="is_there", application_id=made.output, poke_interval=1)
         submit = job("submit", made, WORD_COUNT, f"{BUCKET}/{mode}/submitted", wait_for_completion=False, **waits)
-        count = job("count", made, WORD_COUNT, f"{BUCKET}/{mode}/counted", **waits)
+        count = job("count", made, WORD_COUNT, f"{BUCKET}/{mode}/counted", configuration_overrides=None, **waits)
         counted = seen("counted", made, submit, **waits)
         endless = job("endless", made, f"{BUCKET}/endless.py", wait_for_completion=False, **waits)
         runs = seen("runs", made, endless, target_states={"RUNNING"}, **waits)
