@@ -165,10 +165,8 @@ def test_job_runs_that_fail_are_tried_again_as_in_the_guide(aws, emr_cli, jobs):
     started = {mode: emr_cli("start-job-run", "--application-id", jobs.application, "--execution-role-arn", jobs.role, "--mode", mode,
                              "--retry-policy", json.dumps(policy), "--job-driver", json.dumps(driver))["jobRunId"]
                for mode, policy in policies.items()}
-    jobs.wait_until(started["BATCH"], "its second attempt", lambda run: run["attempt"] > 1)
-    # Streaming job runs are not tried again yet.
-    jobs.wait(started["STREAMING"], expect="FAILED")
     for mode, job in started.items():
+        jobs.wait_until(job, "its second attempt", lambda run: run["attempt"] > 1)
         of_job = ("--application-id", jobs.application, "--job-run-id", job)
         first = emr_cli("get-job-run", *of_job, "--attempt", "1")["jobRun"]
         assert (first["attempt"], first["mode"], first["state"]) == (1, mode, "FAILED")
@@ -179,8 +177,8 @@ def test_job_runs_that_fail_are_tried_again_as_in_the_guide(aws, emr_cli, jobs):
         url = emr_cli("get-dashboard-for-job-run", *of_job, "--attempt", "1")["url"]
         log = gzip.decompress(urllib.request.urlopen(url, timeout=30).read()).decode()
         assert "spark-examples-does-not-exist.jar" in log, log
-    emr_cli("cancel-job-run", "--application-id", jobs.application, "--job-run-id", started["BATCH"])
-    jobs.wait(started["BATCH"], expect="CANCELLED")
+        emr_cli("cancel-job-run", *of_job)
+        jobs.wait(job, expect="CANCELLED")
 
 
 def test_tags_are_set_listed_and_taken_away_as_in_the_guide(emr_cli, application):

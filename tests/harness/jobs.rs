@@ -26,12 +26,20 @@ pub(crate) struct Submission {
     role: String,
     log_uri: Option<String>,
     session_policies: Option<Value>,
+    more: Value,
 }
 
 impl Submission {
     /// With so many executors surely wanted at first; its script's arguments are `executors` and their number.
     pub(crate) fn of_executors(executors: u32) -> Self {
-        Self { executors, attempts: 1, role: ROLE.to_owned(), log_uri: None, session_policies: None }
+        Self {
+            executors,
+            attempts: 1,
+            role: ROLE.to_owned(),
+            log_uri: None,
+            session_policies: None,
+            more: json!({}),
+        }
     }
 
     pub(crate) fn attempts(self, attempts: u32) -> Self {
@@ -51,7 +59,13 @@ impl Submission {
         Self { session_policies: Some(policies), ..self }
     }
 
-    fn body(&self) -> Value {
+    /// With these members of the request instead of its own.
+    pub(crate) fn with(self, more: Value) -> Self {
+        Self { more, ..self }
+    }
+
+    /// The request.
+    pub(crate) fn body(&self) -> Value {
         // Spark itself refuses a fixed number of none.
         let number = match self.executors {
             0 => "--conf spark.dynamicAllocation.initialExecutors=0 --conf spark.executor.instances=0"
@@ -82,6 +96,8 @@ impl Submission {
             body["configurationOverrides"] =
                 json!({"monitoringConfiguration": {"s3MonitoringConfiguration": {"logUri": uri}}});
         }
+        let members = body.as_object_mut().expect("an object");
+        members.extend(self.more.as_object().expect("an object").clone());
         body
     }
 }

@@ -27,4 +27,5 @@ mod restores;
 mod standing;
 mod stream;
 mod updates;
+mod validation;
 mod worker;

@@ -29,7 +29,7 @@ pub fn attempt_log_path(application: &ApplicationId, run: &JobRunId, attempt: Op
 }
 
 fn log_plan(order: &StartOrder) -> v1::LogPlan {
-    let (own, events) = worker_log_path(&order.worker, order.spec.max_attempts > 1);
+    let (own, events) = worker_log_path(&order.worker, order.spec.retries.are_on());
     let managed = order.spec.managed_logs.then(|| format!("s3://{MANAGED_BUCKET}"));
     let places: Vec<&String> = order.spec.log_uri.iter().chain(managed.iter()).collect();
     v1::LogPlan {

@@ -63,8 +63,29 @@ pub struct RunSpec {
     pub managed_logs: bool,
     /// How long the run may take; absent for no limit.
     pub timeout: Option<Duration>,
-    /// Tries in all, at least 1.
-    pub max_attempts: u32,
+    /// When another attempt follows one that failed.
+    #[serde(flatten)]
+    pub retries: Retries,
+}
+
+/// When another attempt follows one that failed (guide:3198-3250).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Retries {
+    /// While there are any left of so many in all; at least 1.
+    #[serde(rename = "max_attempts")]
+    Attempts(u32),
+    /// Unless so many failed within an hour, the last one included; at least 1.
+    #[serde(rename = "max_failures_per_hour")]
+    FailuresPerHour(u32),
+}
+
+impl Retries {
+    /// Whether there can be more than one attempt.
+    pub const fn are_on(self) -> bool {
+        match self {
+            Self::Attempts(most) | Self::FailuresPerHour(most) => most > 1,
+        }
+    }
 }
 
 /// Why a job run is being ended before its driver ended by itself.
@@ -179,6 +200,9 @@ pub struct ExecutorProfile {
     /// Memory each in all, MiB.
     pub total_mib: u64,
 }
+
+/// The window in which failed attempts of a streaming job run are counted.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Failed executors that an attempt survives at least, as on YARN.
 const EXECUTOR_FAILURES_BORNE: u32 = 3;
@@ -344,6 +368,18 @@ impl JobRun {
     pub(crate) fn avoid(&mut self, agent: &AgentId) {
         if !self.avoids.contains(agent) {
             self.avoids.push(agent.clone());
+        }
+    }
+
+    /// Whether another attempt follows the current one, should it fail now.
+    pub fn may_try_again(&self, now: Timestamp) -> bool {
+        match self.spec.retries {
+            Retries::Attempts(all) => self.launch.attempt < all,
+            Retries::FailuresPerHour(most) => {
+                let is_recent = |failed: &&FailedAttempt| now.since(failed.ended_at) < HOUR;
+                let before = self.failed_attempts.iter().rev().take_while(is_recent).count();
+                before.saturating_add(1) < usize::try_from(most).unwrap_or(usize::MAX)
+            }
         }
     }
 

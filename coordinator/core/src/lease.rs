@@ -4,7 +4,7 @@
 //! from its own last answer, which is later than what the agent counts from, and adds what two clocks may differ by.
 
 use crate::agent::{Agent, Contact, Standing};
-use crate::job_run::JobRun;
+use crate::job_run::{JobRun, Retries};
 use crate::schedule::suits;
 use crate::worker::{Role, Worker};
 use crate::world::World;
@@ -60,9 +60,13 @@ pub(crate) fn for_new_worker(world: &World, run: &JobRun, agent: &AgentId, role:
     }
 }
 
-/// Whether another attempt may follow the current one.
+/// Whether another attempt may follow the current one where its host is lost. That is no failure of a streaming job's own, so
+/// the number of those within the hour does not matter.
 pub(crate) fn is_replaceable(run: &JobRun) -> bool {
-    run.launch.attempt < run.spec.max_attempts
+    match run.spec.retries {
+        Retries::Attempts(all) => run.launch.attempt < all,
+        Retries::FailuresPerHour(_) => run.spec.retries.are_on(),
+    }
 }
 
 /// Whether another host than `agent`'s is in contact that could run the driver, be it when others have ended.

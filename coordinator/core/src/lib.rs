@@ -16,6 +16,7 @@ pub mod policy;
 pub mod queueing;
 pub mod quotas;
 pub mod release;
+pub mod rules;
 mod run_index;
 pub mod schedule;
 pub mod silence;

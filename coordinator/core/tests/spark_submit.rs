@@ -8,6 +8,7 @@ type Settings = BTreeMap<String, String>;
 
 /// The inputs of one launch, owned.
 struct Job {
+    release: &'static str,
     entry_point: &'static str,
     parameters: Option<&'static str>,
     application: Vec<Configuration>,
@@ -19,6 +20,7 @@ struct Job {
 impl Job {
     fn new(entry_point: &'static str) -> Self {
         Self {
+            release: "emr-7.6.0",
             entry_point,
             parameters: None,
             application: Vec::new(),
@@ -34,7 +36,7 @@ impl Job {
 
     fn launch(&self) -> Result<DriverLaunch, Faults> {
         launch(&LaunchRequest {
-            release_label: "emr-7.6.0",
+            release_label: self.release,
             name: Some("nightly"),
             entry_point: self.entry_point,
             entry_point_arguments: &["--first".to_owned(), "second word".to_owned()],
@@ -202,11 +204,33 @@ fn counts_are_checked_as_spark_checks_them() {
 }
 
 #[test]
+fn a_shuffle_optimized_disk_needs_a_release_that_has_them() {
+    let parameters = "--conf spark.emr-serverless.executor.disk.type=shuffle_optimized \
+                      --conf spark.emr-serverless.executor.disk=500G";
+    for (release, has) in
+        [("emr-7.0.0", false), ("emr-7.1.0", true), ("emr-7.6.0", true), ("spark-3.5.3", true)]
+    {
+        let launched = Job { release, ..Job::with("s3://b/job.py", parameters) }.launch();
+        assert_eq!(launched.is_ok(), has, "{release}: {launched:?}");
+        if let Err(faults) = launched {
+            assert_eq!(
+                faults.to_string(),
+                "spark.emr-serverless.executor.disk.type=SHUFFLE_OPTIMIZED needs release emr-7.1.0 or later, \
+                 the application has emr-7.0.0"
+            );
+        }
+    }
+}
+
+#[test]
 fn faults_of_every_part_are_told_together() {
-    let mut job = Job::with("s3://b/job.R", "--master yarn");
+    let mut job = Job::with(
+        "s3://b/job.R",
+        "--master yarn --executor-cores 3 --driver-memory lots --num-executors few",
+    );
     job.application = spark_defaults(&[("spark.submit.deployMode", "cluster")]);
     let told = job.launch().expect_err("faulty").to_string();
-    for part in ["job.R", "--master", "spark.submit.deployMode"] {
+    for part in ["job.R", "--master", "spark.submit.deployMode", "3 vCPU", "lots", "few"] {
         assert!(told.contains(part), "{part} in {told}");
     }
 }

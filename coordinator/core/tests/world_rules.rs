@@ -4,7 +4,7 @@ mod world_model;
 
 use hearth_coordinator_core::command::{Command, Decision, DriverWord, Effect, News, Refusal};
 use hearth_coordinator_core::job_run::{
-    CancelCause, DriverApp, ExecutorProfile, ExecutorTally, Outcome, RunPhase, RunSpec,
+    CancelCause, DriverApp, ExecutorProfile, ExecutorTally, Outcome, Retries, RunPhase, RunSpec,
 };
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
@@ -513,6 +513,33 @@ fn an_attempt_that_failed_at_once_is_followed_after_a_pause_that_survives_a_rest
     assert_eq!(cluster.run("r").pause, None);
     cluster.schedule();
     assert_eq!(driver(&cluster).launch.attempt, 3);
+}
+
+#[test]
+fn a_streaming_job_run_is_tried_again_unless_too_many_attempts_failed_within_an_hour() {
+    let mut streaming = spec(1, 0, 1, 1);
+    streaming.retries = Retries::FailuresPerHour(2);
+    let mut cluster = running(streaming);
+    // One failure in an hour is borne for ever.
+    for attempt in 2..=6 {
+        cluster.pass(3_600_000);
+        let failed = driver(&cluster);
+        end(&mut cluster, &failed, fails());
+        assert_eq!(cluster.run("r").launch.attempt, attempt);
+        cluster.schedule();
+        cluster.flow();
+    }
+    cluster.pass(3_599_999);
+    let failed = driver(&cluster);
+    end(&mut cluster, &failed, fails());
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed, "two within an hour");
+
+    let mut never = spec(1, 0, 1, 1);
+    never.retries = Retries::FailuresPerHour(1);
+    let mut cluster = running(never);
+    let failed = driver(&cluster);
+    end(&mut cluster, &failed, fails());
+    assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed, "1 means no retries");
 }
 
 #[test]

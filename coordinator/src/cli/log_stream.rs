@@ -4,9 +4,10 @@
 //! `archived/` and the current file begins anew.
 
 use super::error::CliError;
-use super::objects::{Fetched, Objects, split_location};
+use super::objects::{Fetched, Objects};
 use flate2::read::MultiGzDecoder;
-use hearth_api::emr::wire::{Application, JobRun, MonitoringConfiguration};
+use hearth_api::emr::wire::{Application, JobRun, JobRunMode, MonitoringConfiguration};
+use hearth_coordinator_core::rules::places::split_location;
 use std::io::Read;
 
 /// The bucket of logs that hearth keeps itself.
@@ -56,8 +57,7 @@ impl LogPlace {
             prefix.push('/');
         }
         prefix.push_str(&format!("applications/{}/jobs/{}/", run.application_id, run.job_run_id));
-        let has_retries = run.retry_policy.as_ref().and_then(|policy| policy.max_attempts).unwrap_or(1) > 1;
-        if let Some(attempt) = attempt.or(run.attempt).filter(|_| has_retries || attempt.is_some()) {
+        if let Some(attempt) = attempt.or(run.attempt).filter(|_| has_retries(run) || attempt.is_some()) {
             prefix.push_str(&format!("attempts/{attempt}/"));
         }
         Self { bucket: bucket.to_owned(), prefix }
@@ -72,6 +72,17 @@ impl LogPlace {
         match writer {
             Writer::Driver => format!("{}SPARK_DRIVER/", self.prefix),
             Writer::Executor(number) => format!("{}SPARK_EXECUTOR/{number}/", self.prefix),
+        }
+    }
+}
+
+/// Whether a job run can have several attempts: a streaming one has, unless it says otherwise.
+fn has_retries(run: &JobRun) -> bool {
+    let policy = run.retry_policy.as_ref();
+    match run.mode.unwrap_or_default() {
+        JobRunMode::Batch => policy.and_then(|policy| policy.max_attempts).is_some_and(|most| most > 1),
+        JobRunMode::Streaming => {
+            policy.and_then(|policy| policy.max_failed_attempts_per_hour).is_none_or(|most| most > 1)
         }
     }
 }
@@ -224,6 +235,8 @@ mod tests {
             "s3://hearth-managed/applications/a/jobs/j/attempts/2/"
         );
         assert!(LogPlace::of(&retried, None, Some(1)).uri().ends_with("/attempts/1/"));
+        let streaming = run(json!({"mode": "STREAMING", "attempt": 2}));
+        assert!(LogPlace::of(&streaming, None, None).uri().ends_with("/attempts/2/"));
     }
 
     #[test]

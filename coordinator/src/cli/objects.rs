@@ -128,24 +128,9 @@ pub(super) fn file_sha256(path: &Path) -> Result<String, CliError> {
     }
 }
 
-/// Bucket and key (possibly empty) of an `s3://`, `s3a://` or `s3n://` location.
-pub(super) fn split_location(location: &str) -> Option<(&str, &str)> {
-    let rest = ["s3://", "s3a://", "s3n://"].iter().find_map(|scheme| location.strip_prefix(scheme))?;
-    let (bucket, key) = rest.split_once('/').unwrap_or((rest, ""));
-    (!bucket.is_empty()).then_some((bucket, key))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn locations_are_split_at_the_first_slash_of_the_path() {
-        assert_eq!(split_location("s3://bucket/a/b"), Some(("bucket", "a/b")));
-        assert_eq!(split_location("s3a://bucket"), Some(("bucket", "")));
-        assert_eq!(split_location("s3:///a"), None);
-        assert_eq!(split_location("/a/b"), None);
-    }
 
     #[test]
     fn a_files_digest_is_that_of_its_bytes() {

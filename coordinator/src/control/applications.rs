@@ -115,7 +115,7 @@ impl Control {
         if let Some(Err(fault)) = wanted.release_label.as_deref().map(|label| self.check_release(label)) {
             faults.push(fault.to_string());
         }
-        faults.extend(settings::unsupported(&wanted));
+        faults.extend(settings::faults_of_request(&wanted));
         settings::lay_over(document, wanted);
         faults.extend(settings::faults(document));
         settings::refuse(&faults)

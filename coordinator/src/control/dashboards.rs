@@ -88,7 +88,7 @@ impl Control {
                 "Job run {id} turned managed persistence off: its event log is at its own log URI alone."
             )));
         }
-        let attempts = (run.spec.max_attempts > 1).then_some(attempt);
+        let attempts = run.spec.retries.are_on().then_some(attempt);
         let place = attempt_log_path(application, id, attempts);
         let mut left = self.managed(&format!("{place}/sparklogs/")).await?;
         if left.is_empty() {

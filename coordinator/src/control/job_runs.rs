@@ -1,18 +1,19 @@
 //! Job runs: accepting, showing, listing, cancelling.
 
 use super::applications::unexpected_reply;
-use super::launching::{Basis, run_spec};
+use super::launching::{Basis, core_mode, run_spec};
 use super::refusals::{in_service_words, no_job_run};
-use super::{Control, paging, tags};
+use super::{Control, paging, settings, tags};
 use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing, Page, TaggedResource};
 use hearth_api::emr::wire;
-use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
-use hearth_coordinator_core::job_run::CancelCause;
+use hearth_coordinator_core::command::{Change, ClientToken, Command, Refusal, Reply};
+use hearth_coordinator_core::job_run::{CancelCause, RunSpec};
+use hearth_coordinator_core::rules::job_terms::timeout_minutes;
 use hearth_coordinator_core::silence;
 use hearth_engine::{EngineError, fresh_job_run_id, now};
 use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
-use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, Timestamp};
+use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, ReleaseLabel, Timestamp};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,68 +34,92 @@ impl Control {
         if application.state == ApplicationState::Terminated {
             return Err(super::refusals::no_application(&application_id));
         }
-        self.check_role(&request.execution_role_arn, &application_id)?;
-        tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new()))?;
-        self.check_session_policies(request.execution_iam_policy.as_ref())?;
         let token = ClientToken {
             scope: application_id.to_string(),
             token: request.client_token.clone(),
             digest: request.payload_digest(),
         };
         let id = fresh_job_run_id();
-        let release = self.check_release(&application.release_label)?;
-        let basis = Basis { application: &application, release, region: &self.site.region };
-        let spec = Arc::new(run_spec(&id, &request, &basis)?);
+        let spec = match self.examined(&id, &request, &application) {
+            Ok(spec) => Arc::new(spec),
+            // What was accepted once is answered again, whatever has become of its role since.
+            Err(refused) => match self.made_before(&token).await? {
+                Some(id) => return Ok(self.started(application_id, id)),
+                None => return Err(refused),
+            },
+        };
         let document = self.new_job_run(id.clone(), caller, &application, request)?;
         let document = serde_json::to_value(&document).map_err(ControlError::internal)?;
         let command = Command::StartJobRun { id, application: application_id.clone(), spec, document, token };
         match self.engine.ask(command).await.map_err(in_service_words)? {
-            Reply::JobRun(id) => Ok(wire::StartJobRunResponse {
-                arn: self.site.job_run_arn(&application_id, &id),
-                application_id,
-                job_run_id: id,
-            }),
+            Reply::JobRun(id) => Ok(self.started(application_id, id)),
             Reply::Done | Reply::Application(_) => Err(unexpected_reply()),
         }
     }
 
+    fn started(&self, application_id: ApplicationId, job_run_id: JobRunId) -> wire::StartJobRunResponse {
+        let arn = self.site.job_run_arn(&application_id, &job_run_id);
+        wire::StartJobRunResponse { application_id, job_run_id, arn }
+    }
+
+    /// The job run that the same request made earlier, if it did.
+    async fn made_before(&self, token: &ClientToken) -> Result<Option<JobRunId>, ControlError> {
+        let uses = self.store.token_uses(&[token]).await.map_err(ControlError::internal)?;
+        Ok(uses.into_iter().find_map(|change| {
+            let Change::Token { token: used, resource } = change else { return None };
+            JobRunId::new(resource).ok().filter(|_| used.digest == token.digest)
+        }))
+    }
+
+    /// What will be launched, or everything that is wrong with the request.
+    fn examined(
+        &self,
+        id: &JobRunId,
+        request: &wire::StartJobRunRequest,
+        application: &wire::Application,
+    ) -> Result<RunSpec, ControlError> {
+        let mut faults = Vec::new();
+        faults.extend(self.check_role(&request.execution_role_arn, &request.application_id).err());
+        if let Err(fault) = tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new())) {
+            faults.push(fault.to_string());
+        }
+        faults.extend(self.faults_of_session_policies(request.execution_iam_policy.as_ref()));
+        if let Err(fault) = self.check_release(&application.release_label) {
+            faults.push(fault.to_string());
+        }
+        let release = ReleaseLabel::new(&application.release_label).map_err(ControlError::internal)?;
+        let basis = Basis { application, release, region: &self.site.region };
+        let spec = run_spec(id, request, &basis).map_err(|found| faults.extend(found)).ok();
+        settings::refuse(&faults)?;
+        spec.ok_or_else(|| ControlError::internal("a request is faulty and no fault is known"))
+    }
+
     /// A policy that cannot be read would fail the job when it is to be started, and one that does not exist would leave
     /// it no rights at all.
-    fn check_session_policies(
-        &self,
-        policies: Option<&wire::JobRunExecutionIamPolicy>,
-    ) -> Result<(), ControlError> {
-        let Some(policies) = policies else { return Ok(()) };
-        let invalid = |message| ControlError::Validation { message };
-        if let Some(text) = &policies.policy {
-            IdentityPolicy::parse(text.clone())
-                .map_err(|error| invalid(format!("executionIamPolicy.policy cannot be read: {error}")))?;
-        }
-        for arn in policies.policy_arns.iter().flatten() {
-            self.identity.managed_policy(arn).map_err(|_| {
-                invalid(format!(
-                    "executionIamPolicy.policyArns names {arn}, which is no managed policy here."
-                ))
-            })?;
-        }
-        Ok(())
+    fn faults_of_session_policies(&self, policies: Option<&wire::JobRunExecutionIamPolicy>) -> Vec<String> {
+        let Some(policies) = policies else { return Vec::new() };
+        let text = policies.policy.iter().filter_map(|text| IdentityPolicy::parse(text.clone()).err());
+        let unreadable = text.map(|error| format!("executionIamPolicy.policy cannot be read: {error}."));
+        let arns = policies.policy_arns.iter().flatten();
+        let missing = arns.filter(|arn| self.identity.managed_policy(arn).is_err()).map(|arn| {
+            format!("executionIamPolicy.policyArns names {arn}, which is no managed policy here.")
+        });
+        unreadable.chain(missing).collect()
     }
 
     /// A role that cannot be assumed would fail the job minutes later. Its trust policy may name the applications that it
     /// is for (`aws:SourceArn`), so that the service is not made to use it for others.
-    fn check_role(&self, arn: &str, application: &ApplicationId) -> Result<(), ControlError> {
+    fn check_role(&self, arn: &str, application: &ApplicationId) -> Result<(), String> {
         let context = Context::new()
             .with("aws:SourceAccount", self.identity.account_id())
             .with("aws:SourceArn", self.site.application_arn(application));
         let checked = self.identity.can_assume_as_service(arn, SERVICE, &context);
-        let message = match checked {
-            Ok(_) => return Ok(()),
-            Err(ServiceRefused::NoSuchRole) => format!("executionRoleArn {arn} does not exist."),
-            Err(ServiceRefused::NotTrusted) => format!(
+        checked.map(drop).map_err(|refused| match refused {
+            ServiceRefused::NoSuchRole => format!("executionRoleArn {arn} does not exist."),
+            ServiceRefused::NotTrusted => format!(
                 "executionRoleArn {arn} cannot be assumed: its trust policy does not allow {SERVICE} to sts:AssumeRole."
             ),
-        };
-        Err(ControlError::Validation { message })
+        })
     }
 
     fn new_job_run(
@@ -127,7 +152,10 @@ impl Control {
             total_resource_utilization: None,
             network_configuration: application.network_configuration.clone(),
             total_execution_duration_seconds: None,
-            execution_timeout_minutes: Some(request.execution_timeout_minutes.unwrap_or(720)),
+            execution_timeout_minutes: Some(timeout_minutes(
+                core_mode(request.mode),
+                request.execution_timeout_minutes,
+            )),
             billed_resource_utilization: None,
             mode: Some(request.mode.unwrap_or_default()),
             retry_policy: request.retry_policy,

@@ -2,20 +2,13 @@
 
 use super::applications::core_configurations;
 use super::monitoring;
-use hearth_api::emr::control_plane::ControlError;
 use hearth_api::emr::wire;
-use hearth_coordinator_core::configuration;
+use hearth_coordinator_core::configuration::{self, Configuration};
 use hearth_coordinator_core::job_run::{ProcessSpec, RunSpec};
-use hearth_coordinator_core::spark_submit::{DriverLaunch, LaunchRequest, launch};
+use hearth_coordinator_core::rules::job_terms::{Asked, Mode};
+use hearth_coordinator_core::spark_submit::{DriverLaunch, Faults, LaunchRequest, launch};
 use hearth_types::{JobRunId, ReleaseLabel};
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-/// Minutes a batch job run may take unless it says otherwise (model: `executionTimeoutMinutes`).
-const DEFAULT_TIMEOUT_MINUTES: u64 = 720;
-
-/// Attempts that a batch job run may have (guide:3216).
-const MOST_ATTEMPTS: u32 = 10;
 
 /// Name of the file that configures a process's logging.
 const LOG4J2: &str = "log4j2.properties";
@@ -78,41 +71,46 @@ pub(super) struct Basis<'a> {
     pub(super) region: &'a str,
 }
 
+/// Where a job run's own monitoring stands in its request.
+const MONITORING: &str = "configurationOverrides.monitoringConfiguration";
+
 /// Decides what to launch, or says everything that is wrong with the request.
 pub(super) fn run_spec(
     id: &JobRunId,
     request: &wire::StartJobRunRequest,
     basis: &Basis<'_>,
-) -> Result<RunSpec, ControlError> {
-    let invalid = |message: String| ControlError::Validation { message };
-    let spark = match &request.job_driver {
-        Some(wire::JobDriver::SparkSubmit(spark)) => spark,
-        Some(wire::JobDriver::Hive(_)) => {
-            return Err(invalid(
-                "jobDriver.hive needs an application of type HIVE; this one is of type SPARK.".to_owned(),
-            ));
-        }
-        None => return Err(invalid("jobDriver must be given.".to_owned())),
-    };
+) -> Result<RunSpec, Vec<String>> {
+    let mut faults = Vec::new();
     let overrides = request.configuration_overrides.clone().unwrap_or_default();
+    let terms = asked(request, basis.release.as_str()).settle();
+    let terms = terms.map_err(|found| faults.extend(found.iter().map(ToString::to_string))).ok();
+    if let Some(monitoring) = &overrides.monitoring_configuration {
+        faults.extend(monitoring::faults(MONITORING, monitoring));
+        let checked = monitoring::check_release(MONITORING, monitoring, basis.release.as_str());
+        faults.extend(checked.err().map(|fault| fault.to_string()));
+    }
     let job = core_configurations(overrides.application_configuration.as_deref().unwrap_or_default());
-    configuration::check(&job)
-        .map_err(|faults| invalid(faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    let application =
-        core_configurations(basis.application.runtime_configuration.as_deref().unwrap_or_default());
-    let name = request.name.as_deref();
-    let launch = launch(&LaunchRequest {
-        release_label: basis.release.as_str(),
-        name,
-        entry_point: &spark.entry_point,
-        entry_point_arguments: spark.entry_point_arguments.as_deref().unwrap_or_default(),
-        spark_submit_parameters: spark.spark_submit_parameters.as_deref(),
-        application_configuration: &application,
-        job_configuration: &job,
-        site_defaults: &site_defaults(basis.region),
-        provided: &provided(id),
-    })
-    .map_err(|faults| invalid(faults.to_string()))?;
+    if let Err(found) = configuration::check(&job) {
+        faults.extend(found.iter().map(ToString::to_string));
+    }
+    let launch = match &request.job_driver {
+        Some(wire::JobDriver::SparkSubmit(spark)) => spark_launch(id, request, spark, &job, basis)
+            .map_err(|found| faults.extend(found.0.iter().map(ToString::to_string)))
+            .ok(),
+        Some(wire::JobDriver::Hive(_)) => {
+            faults.push(
+                "jobDriver.hive needs an application of type HIVE; this one is of type SPARK.".to_owned(),
+            );
+            None
+        }
+        None => {
+            faults.push("jobDriver must be given.".to_owned());
+            None
+        }
+    };
+    let (Some(terms), Some(launch), true) = (terms, launch, faults.is_empty()) else {
+        return Err(faults);
+    };
     if !launch.ignored.is_empty() {
         tracing::warn!(job_run_id = %id, names = ?launch.ignored, "settings of a job run have no effect");
     }
@@ -148,8 +146,50 @@ pub(super) fn run_spec(
             .managed_persistence_monitoring_configuration
             .and_then(|managed| managed.enabled)
             .unwrap_or(true),
-        timeout: timeout(request),
-        max_attempts: max_attempts(request)?,
+        timeout: terms.timeout,
+        retries: terms.retries,
+    })
+}
+
+/// What a request says about how its job run is to be run.
+fn asked<'a>(request: &wire::StartJobRunRequest, release: &'a str) -> Asked<'a> {
+    let policy = request.retry_policy.as_ref();
+    Asked {
+        release,
+        mode: core_mode(request.mode),
+        timeout_minutes: request.execution_timeout_minutes,
+        max_attempts: policy.and_then(|policy| policy.max_attempts),
+        max_failed_attempts_per_hour: policy.and_then(|policy| policy.max_failed_attempts_per_hour),
+    }
+}
+
+/// The API's mode as the core's.
+pub(super) fn core_mode(mode: Option<wire::JobRunMode>) -> Mode {
+    match mode.unwrap_or_default() {
+        wire::JobRunMode::Batch => Mode::Batch,
+        wire::JobRunMode::Streaming => Mode::Streaming,
+    }
+}
+
+fn spark_launch(
+    id: &JobRunId,
+    request: &wire::StartJobRunRequest,
+    spark: &wire::SparkSubmit,
+    job: &[Configuration],
+    basis: &Basis<'_>,
+) -> Result<DriverLaunch, Faults> {
+    let application =
+        core_configurations(basis.application.runtime_configuration.as_deref().unwrap_or_default());
+    launch(&LaunchRequest {
+        release_label: basis.release.as_str(),
+        name: request.name.as_deref(),
+        entry_point: &spark.entry_point,
+        entry_point_arguments: spark.entry_point_arguments.as_deref().unwrap_or_default(),
+        spark_submit_parameters: spark.spark_submit_parameters.as_deref(),
+        application_configuration: &application,
+        job_configuration: job,
+        site_defaults: &site_defaults(basis.region),
+        provided: &provided(id),
     })
 }
 
@@ -190,26 +230,6 @@ fn initial_executors(conf: &BTreeMap<String, String>) -> u32 {
         instances
     };
     wanted.min(MOST_PREPARED)
-}
-
-/// Tries in all; the model states no upper bound, the guide does (guide:3216).
-fn max_attempts(request: &wire::StartJobRunRequest) -> Result<u32, ControlError> {
-    let wanted = request.retry_policy.as_ref().and_then(|retry| retry.max_attempts).unwrap_or(1);
-    if (1..=MOST_ATTEMPTS).contains(&wanted) {
-        return Ok(wanted);
-    }
-    let message = format!("retryPolicy.maxAttempts must be between 1 and {MOST_ATTEMPTS}, got {wanted}.");
-    Err(ControlError::Validation { message })
-}
-
-/// No limit for 0 and for streaming jobs without one.
-fn timeout(request: &wire::StartJobRunRequest) -> Option<Duration> {
-    let streaming = request.mode == Some(wire::JobRunMode::Streaming);
-    let default = if streaming { 0 } else { DEFAULT_TIMEOUT_MINUTES };
-    match request.execution_timeout_minutes.unwrap_or(default) {
-        0 => None,
-        minutes => Some(Duration::from_secs(minutes.saturating_mul(60))),
-    }
 }
 
 fn processes(launch: &DriverLaunch) -> (ProcessSpec, ProcessSpec) {

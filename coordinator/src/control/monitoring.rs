@@ -1,6 +1,7 @@
 //! Where a job run's logs go: what it says itself, kind by kind, and else what its application says (guide:1554-1575).
 
 use hearth_api::emr::wire::MonitoringConfiguration;
+use hearth_coordinator_core::rules::{Feature, NeedsRelease, check_log_types, places};
 
 /// Lays a job's monitoring over its application's. The granularity is the kind: what the job says of one counts whole, and
 /// an empty declaration removes it; what it does not mention is inherited.
@@ -23,6 +24,35 @@ pub(super) fn merged(
         prometheus_monitoring_configuration: job
             .prometheus_monitoring_configuration
             .or(application.prometheus_monitoring_configuration),
+    }
+}
+
+/// Everything that is wrong with a monitoring configuration by itself; `member` is where it stands in its request.
+pub(super) fn faults(member: &str, monitoring: &MonitoringConfiguration) -> Vec<String> {
+    let mut faults = Vec::new();
+    if let Some(uri) = monitoring.s3_monitoring_configuration.as_ref().and_then(|s3| s3.log_uri.as_deref()) {
+        faults
+            .extend(places::check_log_uri(&format!("{member}.s3MonitoringConfiguration.logUri"), uri).err());
+    }
+    let logs = monitoring.cloud_watch_logging_configuration.as_ref().and_then(|logs| logs.log_types.as_ref());
+    let member = format!("{member}.cloudWatchLoggingConfiguration.logTypes");
+    for (worker, types) in logs.into_iter().flatten() {
+        faults.extend(check_log_types(&member, worker, types));
+    }
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// Whether a release can do what a monitoring configuration asks for.
+pub(super) fn check_release(
+    member: &str,
+    monitoring: &MonitoringConfiguration,
+    release: &str,
+) -> Result<(), NeedsRelease> {
+    let prometheus = monitoring.prometheus_monitoring_configuration.as_ref();
+    match prometheus.and_then(|prometheus| prometheus.remote_write_url.as_ref()) {
+        Some(_) => Feature::PrometheusMetrics
+            .check(&format!("{member}.prometheusMonitoringConfiguration.remoteWriteUrl"), release),
+        None => Ok(()),
     }
 }
 

@@ -2,12 +2,14 @@
 //! what the service model does not state.
 
 use super::applications::core_configurations;
+use super::monitoring;
 use hearth_api::emr::control_plane::ControlError;
 use hearth_api::emr::wire;
 use hearth_coordinator_core::configuration;
+use hearth_coordinator_core::rules::{Broken, Feature, places};
 use hearth_coordinator_core::spark_submit::layers::check_application;
-use hearth_coordinator_core::worker_size;
-use hearth_types::{ApplicationId, WorkerSize};
+use hearth_coordinator_core::worker_size::{self, DiskType};
+use hearth_types::{ApplicationId, Architecture, WorkerSize};
 use std::ops::RangeInclusive;
 
 /// Idle minutes before an application stops by itself (guide:1312).
@@ -20,6 +22,8 @@ const DEFAULT_QUEUE_MINUTES: i32 = 360;
 const CONCURRENT_RUNS: RangeInclusive<i32> = 1..=1000;
 /// Minutes in the queue that can be asked for (guide:2153).
 const QUEUE_MINUTES: RangeInclusive<i32> = 15..=720;
+/// Where both requests have their monitoring.
+const MONITORING: &str = "monitoringConfiguration";
 /// Kinds of workers that a Spark application keeps ready, in any case (guide:1405).
 const SPARK_WORKER_TYPES: [&str; 2] = ["DRIVER", "EXECUTOR"];
 
@@ -104,9 +108,9 @@ pub(super) fn lay_over(document: &mut wire::Application, request: wire::UpdateAp
     );
 }
 
-/// Everything that is wrong with what a request asks for by itself: what this version cannot do. Job runs that were
-/// accepted all the same would run without it.
-pub(super) fn unsupported(request: &wire::UpdateApplicationRequest) -> Vec<String> {
+/// Everything that is wrong with what a request asks for by itself: what has not the form that it must have, and what this
+/// version cannot do, since job runs that were accepted all the same would run without it.
+pub(super) fn faults_of_request(request: &wire::UpdateApplicationRequest) -> Vec<String> {
     let names_image = |image: &Option<wire::ImageConfigurationInput>| {
         image.as_ref().is_some_and(|image| image.image_uri.is_some())
     };
@@ -116,6 +120,7 @@ pub(super) fn unsupported(request: &wire::UpdateApplicationRequest) -> Vec<Strin
             .push("imageConfiguration.imageUri: custom images are not supported by this version.".to_owned());
     }
     for (kind, specification) in request.worker_type_specifications.iter().flatten() {
+        faults.extend(check_worker_type("workerTypeSpecifications", kind));
         if names_image(&specification.image_configuration) {
             faults.push(format!(
                 "workerTypeSpecifications.{kind}.imageConfiguration.imageUri: custom images are not supported by this version."
@@ -130,24 +135,81 @@ pub(super) fn unsupported(request: &wire::UpdateApplicationRequest) -> Vec<Strin
             "identityCenterConfiguration: IAM Identity Center is not supported by this version.".to_owned(),
         );
     }
+    if let Some(network) = &request.network_configuration {
+        check_network(network, &mut faults);
+    }
+    if let Some(monitoring) = &request.monitoring_configuration {
+        faults.extend(monitoring::faults(MONITORING, monitoring));
+    }
     faults
+}
+
+fn check_network(network: &wire::NetworkConfiguration, faults: &mut Vec<String>) {
+    type Check = fn(&str, &str) -> Result<(), Broken>;
+    let lists: [(&str, &Option<Vec<String>>, Check); 2] = [
+        ("subnetIds", &network.subnet_ids, places::check_subnet),
+        ("securityGroupIds", &network.security_group_ids, places::check_security_group),
+    ];
+    for (member, ids, check) in lists {
+        for (place, id) in ids.iter().flatten().enumerate() {
+            let member = format!("networkConfiguration.{member}[{place}]");
+            faults.extend(check(&member, id).err().map(|broken| broken.to_string()));
+        }
+    }
+}
+
+/// The fault of a kind of worker that Spark applications do not have.
+fn check_worker_type(member: &str, kind: &str) -> Option<String> {
+    let is_known = SPARK_WORKER_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind));
+    (!is_known)
+        .then(|| format!("{member}.{kind} is not a worker type of a Spark application: DRIVER or EXECUTOR."))
 }
 
 /// Everything that is wrong with a document, its release aside.
 pub(super) fn faults(document: &wire::Application) -> Vec<String> {
     let mut faults = Vec::new();
     let configurations = core_configurations(document.runtime_configuration.as_deref().unwrap_or_default());
-    match configuration::check(&configurations) {
-        Err(broken) => faults.extend(broken.iter().map(ToString::to_string)),
-        Ok(()) => {
-            if let Err(broken) = check_application(&configurations) {
-                faults.extend(broken.iter().map(ToString::to_string));
-            }
-        }
+    if let Err(broken) = configuration::check(&configurations) {
+        faults.extend(broken.iter().map(ToString::to_string));
     }
+    let broken = check_application(&document.release_label, &configurations);
+    faults.extend(broken.iter().map(ToString::to_string));
+    check_features(document, &mut faults);
     check_scheduler(document, &mut faults);
     check_capacity(document, &mut faults);
     faults
+}
+
+/// Checks that the release has what the document asks for.
+fn check_features(document: &wire::Application, faults: &mut Vec<String>) {
+    let release = document.release_label.as_str();
+    let mut check = |feature: Feature, wanted: &str| {
+        faults.extend(feature.check(wanted, release).err().map(|fault| fault.to_string()));
+    };
+    if document.architecture == Some(Architecture::Arm64) {
+        check(Feature::Arm64, "architecture ARM64");
+    }
+    if let Some(interactive) = &document.interactive_configuration {
+        for (member, asked) in [
+            ("interactiveConfiguration.studioEnabled", interactive.studio_enabled),
+            ("interactiveConfiguration.livyEndpointEnabled", interactive.livy_endpoint_enabled),
+        ] {
+            if asked == Some(true) {
+                check(Feature::InteractiveEndpoints, member);
+            }
+        }
+    }
+    for (kind, capacity) in document.initial_capacity.iter().flatten() {
+        let disk = capacity.worker_configuration.as_ref().and_then(|worker| worker.disk_type.as_deref());
+        if disk.and_then(|disk| disk.parse().ok()) == Some(DiskType::ShuffleOptimized) {
+            let wanted = format!("initialCapacity.{kind}.workerConfiguration.diskType SHUFFLE_OPTIMIZED");
+            check(Feature::ShuffleOptimizedDisks, &wanted);
+        }
+    }
+    if let Some(monitoring) = &document.monitoring_configuration {
+        let checked = monitoring::check_release(MONITORING, monitoring, release);
+        faults.extend(checked.err().map(|fault| fault.to_string()));
+    }
 }
 
 fn check_scheduler(document: &wire::Application, faults: &mut Vec<String>) {
@@ -174,11 +236,7 @@ fn check_capacity(document: &wire::Application, faults: &mut Vec<String>) {
     };
     let mut total = WorkerSize::default();
     for (kind, capacity) in document.initial_capacity.iter().flatten() {
-        if !SPARK_WORKER_TYPES.iter().any(|known| known.eq_ignore_ascii_case(kind)) {
-            faults.push(format!(
-                "initialCapacity.{kind} is not a worker type of a Spark application: DRIVER or EXECUTOR."
-            ));
-        }
+        faults.extend(check_worker_type("initialCapacity", kind));
         match capacity.worker_configuration.as_ref().map(worker_size).transpose() {
             Ok(size) => {
                 let size = size.unwrap_or(DEFAULT_WORKER);

@@ -121,7 +121,7 @@ fn log_directories(worker: &Worker, spec: &RunSpec) -> Vec<String> {
     let Some((_, place)) = spec.log_uri.as_ref().and_then(|uri| uri.split_once("://")) else {
         return Vec::new();
     };
-    let (own, events) = worker_log_path(worker, spec.max_attempts > 1);
+    let (own, events) = worker_log_path(worker, spec.retries.are_on());
     let directories = match worker.role {
         Role::Driver => vec![own, events],
         Role::Executor { .. } => vec![own],

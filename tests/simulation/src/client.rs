@@ -8,7 +8,7 @@ use crate::plan::{Meddling, NEVER};
 use crate::queue::{MS, S, Time};
 use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
-use hearth_coordinator_core::job_run::{CancelCause, ProcessSpec, RunPhase, RunSpec};
+use hearth_coordinator_core::job_run::{CancelCause, ProcessSpec, Retries, RunPhase, RunSpec};
 use hearth_types::{ApplicationId, ApplicationState, Architecture, JobRunId, WorkerSize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -223,7 +223,7 @@ impl Cluster {
             log_uri: None,
             managed_logs: true,
             timeout: plan.timeout.map(Duration::from_micros),
-            max_attempts: plan.max_attempts,
+            retries: Retries::Attempts(plan.max_attempts),
         };
         let application = application_id(plan.application);
         self.clients.ids_made += 1;

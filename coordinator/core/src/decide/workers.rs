@@ -179,7 +179,7 @@ impl Turn<'_> {
                     Some(why) => (Outcome::Failed, why.clone()),
                     None => outcomes::of_driver(exit, worker),
                 };
-                if outcome == Outcome::Failed && run.launch.attempt < run.spec.max_attempts {
+                if outcome == Outcome::Failed && run.may_try_again(self.now) {
                     self.next_attempt(run, details);
                 } else {
                     self.end_run(run, outcome, details);

@@ -1,6 +1,7 @@
 //! What a Spark job gets when nobody says otherwise: the service's defaults (guide:2893-2990) and the settings that
 //! make the engine work well on hearth. Every layer above wins over them (guide:2854-2865).
 
+use crate::rules::releases::emr_series;
 use std::collections::BTreeMap;
 
 /// Executors a job starts with (guide:2909, guide:2921).
@@ -113,17 +114,6 @@ fn has_executor_limit(label: &str) -> bool {
     emr_series(label).is_some_and(|series| series <= (6, 9))
 }
 
-/// Whether the release logs through Log4j 2, which can be configured from 6.8 on (guide:2852).
-pub(super) fn has_log4j2(label: &str) -> bool {
-    emr_series(label).is_none_or(|series| series >= (6, 8))
-}
-
-/// The first two numbers of an EMR release; `None` for hearth's own releases, which are recent.
-fn emr_series(label: &str) -> Option<(u32, u32)> {
-    let mut numbers = label.strip_prefix("emr-")?.split('.').map(str::parse);
-    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
 fn owned<'a>(pairs: &'a [(&str, &str)]) -> impl Iterator<Item = (String, String)> + 'a {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
 }
@@ -165,19 +155,6 @@ mod tests {
                 limited,
                 "{label}"
             );
-        }
-    }
-
-    #[test]
-    fn logging_is_configured_from_6_8_on() {
-        for (label, has) in [
-            ("emr-6.7.0", false),
-            ("emr-5.36.0", false),
-            ("emr-6.8.0", true),
-            ("emr-7.6.0", true),
-            ("spark-3.5.3", true),
-        ] {
-            assert_eq!(has_log4j2(label), has, "{label}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What can be wrong with a Spark job's parameters. All of it is the caller's to mend, so each text names the token.
 
+use super::classifications::Classification;
 use super::sizing::Role;
+use crate::rules::NeedsRelease;
 use crate::worker_size::UnsupportedSize;
 use std::fmt;
 
@@ -94,19 +96,11 @@ pub enum Fault {
         rule: &'static str,
     },
     /// A classification Spark applications do not have.
-    #[error(
-        "classification '{0}' is not supported for Spark applications; supported: spark-defaults, spark, \
-         spark-driver-log4j2, spark-executor-log4j2, core-site, hive-site"
-    )]
+    #[error("classification '{0}' is not supported for Spark applications; supported: {supported}", supported = Classification::names())]
     Classification(String),
     /// The release is too old for something.
-    #[error("{what} needs release {since} or later")]
-    NeedsRelease {
-        /// What.
-        what: &'static str,
-        /// The first release that has it.
-        since: &'static str,
-    },
+    #[error(transparent)]
+    NeedsRelease(#[from] NeedsRelease),
     /// A worker of the wanted size does not exist.
     #[error("the {role} needs an unsupported worker size: {source}")]
     Size {

@@ -6,6 +6,8 @@ use super::sizing::{self, ProcessSize, Role};
 use super::tokens::split;
 use super::{Fault, Faults, SubmitOptions, defaults, log4j2};
 use crate::configuration::Configuration;
+use crate::rules::Feature;
+use crate::worker_size::DiskType;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -107,23 +109,21 @@ impl fmt::Debug for DriverLaunch {
 pub fn launch(request: &LaunchRequest<'_>) -> Result<DriverLaunch, Faults> {
     let mut faults = Vec::new();
     let entry = EntryPoint::parse(request.entry_point).map_err(|fault| faults.push(fault)).ok();
-    let options = SubmitOptions::parse(request.spark_submit_parameters.unwrap_or_default())
-        .map_err(|found| faults.extend(found.0))
-        .ok();
-    let layers = Layers::flatten(request.application_configuration, request.job_configuration)
-        .map_err(|found| faults.extend(found))
-        .ok();
-    match (entry, options, layers) {
-        (Some(entry), Some(options), Some(layers)) => assemble(request, entry, options, layers),
-        _ => Err(Faults(faults)),
-    }
+    let (options, found) = SubmitOptions::read(request.spark_submit_parameters.unwrap_or_default());
+    faults.extend(found);
+    let (layers, found) =
+        Layers::flatten(request.release_label, request.application_configuration, request.job_configuration);
+    faults.extend(found);
+    assemble(request, entry, options, layers, faults)
 }
 
+/// Puts together what was read; all that is wrong besides is told after `faults`.
 fn assemble(
     request: &LaunchRequest<'_>,
-    entry: EntryPoint,
+    entry: Option<EntryPoint>,
     options: SubmitOptions,
     layers: Layers,
+    mut faults: Vec<Fault>,
 ) -> Result<DriverLaunch, Faults> {
     let mut chosen = layers.settings;
     chosen.extend(options.settings.clone());
@@ -138,21 +138,26 @@ fn assemble(
         state_unit(&mut spark_conf, key);
     }
 
-    let mut faults = Vec::new();
-    if entry.kind == EntryKind::Sql && options.class.is_some() {
-        faults.push(Fault::EntryPoint { uri: entry.uri.clone(), rule: "a SQL script takes no --class" });
-    }
-    let custom_logging = !layers.driver_log4j2.is_empty() || !layers.executor_log4j2.is_empty();
-    if custom_logging && !defaults::has_log4j2(request.release_label) {
-        faults.push(Fault::NeedsRelease { what: "a Log4j classification", since: "emr-6.8.0" });
+    // The program's kind adds to the sizes at the most: without one they are still checked.
+    let kind = entry.as_ref().map_or(EntryKind::Jar, |entry| entry.kind);
+    if kind == EntryKind::Sql && options.class.is_some() {
+        let uri = request.entry_point.to_owned();
+        faults.push(Fault::EntryPoint { uri, rule: "a SQL script takes no --class" });
     }
     check_counts(&spark_conf, &mut faults);
     let java_options = java_options(&spark_conf, &mut faults);
-    let driver =
-        sizing::size(Role::Driver, &spark_conf, entry.kind).map_err(|found| faults.extend(found)).ok();
-    let executor =
-        sizing::size(Role::Executor, &spark_conf, entry.kind).map_err(|found| faults.extend(found)).ok();
-    let (Some(driver), Some(executor), true) = (driver, executor, faults.is_empty()) else {
+    let mut sized = |role| {
+        let size = sizing::size(role, &spark_conf, kind).map_err(|found| faults.extend(found)).ok()?;
+        if size.disk_type == DiskType::ShuffleOptimized {
+            let wanted = format!("spark.emr-serverless.{}.disk.type={}", role.as_str(), size.disk_type);
+            let checked = Feature::ShuffleOptimizedDisks.check(&wanted, request.release_label);
+            faults.extend(checked.err().map(Fault::from));
+        }
+        Some(size)
+    };
+    let (driver, executor) = (sized(Role::Driver), sized(Role::Executor));
+    let (Some(entry), Some(driver), Some(executor), true) = (entry, driver, executor, faults.is_empty())
+    else {
         return Err(Faults(faults));
     };
 

@@ -1,37 +1,10 @@
 //! Flattens the classifications of a Spark application into settings.
 
+use super::classifications::Classification;
 use super::options::reserved_setting;
 use super::{Fault, log4j2};
 use crate::configuration::{Configuration, inherited};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The classifications a Spark application has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    /// Spark's settings.
-    SparkDefaults,
-    /// The service's own switches (guide:2867).
-    Spark,
-    /// Log4j properties of the driver (guide:5082).
-    DriverLog4j2,
-    /// Log4j properties of executors (guide:5082).
-    ExecutorLog4j2,
-    /// Hadoop's settings (guide:2171) and Hive's, which Spark takes as `spark.hadoop.*`.
-    Site,
-}
-
-impl Known {
-    fn parse(classification: &str) -> Option<Self> {
-        match classification {
-            "spark-defaults" => Some(Self::SparkDefaults),
-            "spark" => Some(Self::Spark),
-            "spark-driver-log4j2" => Some(Self::DriverLog4j2),
-            "spark-executor-log4j2" => Some(Self::ExecutorLog4j2),
-            "core-site" | "hive-site" => Some(Self::Site),
-            _ => None,
-        }
-    }
-}
 
 /// What the classifications of an application and of a job come to.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -50,49 +23,58 @@ pub struct Layers {
 }
 
 impl Layers {
-    /// Flattens `application` and `job`, which both must have passed [`crate::configuration::check`].
+    /// Flattens `application` and `job` on a release; both must have passed [`crate::configuration::check`].
     ///
-    /// Fails for classifications that Spark applications do not have, and for settings that are hearth's own: passing
-    /// either over in silence would be worse than refusing.
-    pub fn flatten(application: &[Configuration], job: &[Configuration]) -> Result<Self, Vec<Fault>> {
+    /// Faulty are classifications that Spark applications of the release do not have, and settings that are hearth's own:
+    /// passing either over in silence would be worse than refusing. The layers come without what is faulty.
+    pub fn flatten(
+        release: &str,
+        application: &[Configuration],
+        job: &[Configuration],
+    ) -> (Self, Vec<Fault>) {
         let mut layers = Self::default();
         let mut faults = Vec::new();
         let lower = inherited(application, job);
         let upper: Vec<_> = job.iter().filter(|own| !own.is_removal()).collect();
         for level in [lower, upper] {
-            for site_files in [true, false] {
-                for object in &level {
-                    layers.apply(object, site_files, &mut faults);
+            let mut known = Vec::new();
+            for object in level {
+                Self::check_nested(object, &mut faults);
+                match Classification::parse(&object.classification, release) {
+                    Ok(classification) => known.push((classification, object)),
+                    Err(fault) => faults.push(fault),
                 }
             }
+            // Site files come first: within a level `spark-defaults` wins over them.
+            known.sort_by_key(|(classification, _)| !classification.is_site_file());
+            for (classification, object) in known {
+                layers.apply(classification, object, &mut faults);
+            }
         }
-        if faults.is_empty() { Ok(layers) } else { Err(faults) }
+        (layers, faults)
     }
 
-    /// Applies `object` if it belongs to this pass: site files, or everything else.
-    fn apply(&mut self, object: &Configuration, site_files: bool, faults: &mut Vec<Fault>) {
-        let known = Known::parse(&object.classification);
-        if (known == Some(Known::Site)) != site_files {
-            return;
-        }
+    fn check_nested(object: &Configuration, faults: &mut Vec<Fault>) {
         for nested in &object.configurations {
             let path = format!("{}/{}", object.classification, nested.classification);
             faults.push(Fault::Classification(path));
         }
-        match known {
-            None => faults.push(Fault::Classification(object.classification.clone())),
-            Some(Known::Site) => {
+    }
+
+    fn apply(&mut self, classification: Classification, object: &Configuration, faults: &mut Vec<Fault>) {
+        match classification {
+            Classification::CoreSite | Classification::HiveSite => {
                 let prefixed =
                     object.properties.iter().map(|(k, v)| (format!("spark.hadoop.{k}"), v.clone()));
                 self.settings.extend(prefixed);
             }
-            Some(Known::SparkDefaults) => self.spark_defaults(object, faults),
-            Some(Known::Spark) => self.switches(object, faults),
-            Some(Known::DriverLog4j2) => {
+            Classification::SparkDefaults => self.spark_defaults(object, faults),
+            Classification::Spark => self.switches(object, faults),
+            Classification::DriverLog4j2 => {
                 self.ignore_fixed(object);
                 self.driver_log4j2.clone_from(&object.properties);
             }
-            Some(Known::ExecutorLog4j2) => {
+            Classification::ExecutorLog4j2 => {
                 self.ignore_fixed(object);
                 self.executor_log4j2.clone_from(&object.properties);
             }
@@ -134,9 +116,9 @@ impl Layers {
     }
 }
 
-/// The faults of an application's own configuration, for when it is created or updated.
-pub fn check_application(configuration: &[Configuration]) -> Result<(), Vec<Fault>> {
-    Layers::flatten(configuration, &[]).map(|_| ())
+/// The faults of an application's own configuration on a release, for when it is created or updated.
+pub fn check_application(release: &str, configuration: &[Configuration]) -> Vec<Fault> {
+    Layers::flatten(release, configuration, &[]).1
 }
 
 #[cfg(test)]
@@ -152,7 +134,9 @@ mod tests {
     }
 
     fn flat(application: &[Configuration], job: &[Configuration]) -> Layers {
-        Layers::flatten(application, job).unwrap_or_else(|faults| panic!("{faults:?}"))
+        let (layers, faults) = Layers::flatten("emr-7.6.0", application, job);
+        assert_eq!(faults, []);
+        layers
     }
 
     #[test]
@@ -193,7 +177,9 @@ mod tests {
     fn unknown_classifications_and_reserved_settings_are_refused() {
         let mut nested = object("spark-defaults", &[("spark.master", "yarn"), ("log.x", "1")]);
         nested.configurations = vec![object("export", &[])];
-        let faults = check_application(&[nested, object("tez-site", &[("a", "b")])]).expect_err("faulty");
-        assert_eq!(faults.len(), 3, "{faults:?}");
+        let logging = object("spark-driver-log4j2", &[("rootLogger.level", "error")]);
+        let configuration = [nested, object("tez-site", &[("a", "b")]), logging];
+        assert_eq!(check_application("emr-7.6.0", &configuration).len(), 3);
+        assert_eq!(check_application("emr-6.7.0", &configuration).len(), 4);
     }
 }

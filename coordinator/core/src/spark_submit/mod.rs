@@ -4,6 +4,7 @@
 //! [`sizing`] turn settings into worker sizes, [`defaults`] and [`layers`] hold what applies below the job's own
 //! words, `log4j2` writes the logging configuration, [`entry_point`] classifies the program, and [`launch`] puts them together.
 
+mod classifications;
 pub mod defaults;
 pub mod entry_point;
 mod fault;

@@ -106,19 +106,27 @@ pub struct SubmitOptions {
 }
 
 impl SubmitOptions {
-    /// Splits and reads `sparkSubmitParameters`; all faults are found, unless the text cannot be split.
-    pub fn parse(text: &str) -> Result<Self, Faults> {
-        Self::from_tokens(&split(text)?)
-    }
-
-    /// Reads words that are already split.
-    pub fn from_tokens(tokens: &[String]) -> Result<Self, Faults> {
+    /// Splits and reads `sparkSubmitParameters`; all faults are found, unless the text cannot be split. The options come
+    /// without what is faulty.
+    pub fn read(text: &str) -> (Self, Vec<Fault>) {
+        let tokens = match split(text) {
+            Ok(tokens) => tokens,
+            Err(fault) => return (Self::default(), vec![fault]),
+        };
         let mut reader = Reader::default();
         let mut tokens = tokens.iter();
         while let Some(token) = tokens.next() {
             reader.read(token, &mut tokens);
         }
         reader.finish()
+    }
+
+    /// The same where anything faulty is refused.
+    pub fn parse(text: &str) -> Result<Self, Faults> {
+        match Self::read(text) {
+            (options, faults) if faults.is_empty() => Ok(options),
+            (_, faults) => Err(Faults(faults)),
+        }
     }
 }
 
@@ -185,15 +193,12 @@ impl Reader {
         }
     }
 
-    fn finish(mut self) -> Result<SubmitOptions, Faults> {
+    fn finish(mut self) -> (SubmitOptions, Vec<Fault>) {
         if self.options.proxy_user.is_some() && self.flags.contains_key("spark.kerberos.principal") {
             self.faults.push(Fault::Conflict("--proxy-user", "--principal"));
         }
-        if !self.faults.is_empty() {
-            return Err(Faults(self.faults));
-        }
         self.options.settings.append(&mut self.flags);
-        Ok(self.options)
+        (self.options, self.faults)
     }
 }
 

@@ -33,7 +33,7 @@ impl fmt::Display for Role {
 
 impl Role {
     /// The word Spark's settings use.
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Driver => "driver",
             Self::Executor => "executor",

@@ -9,7 +9,7 @@ use hearth_coordinator_core::command::{
     Change, ClientToken, Command, Decision, Effect, Refusal, Report, ReportState,
 };
 use hearth_coordinator_core::decide::{decide, owed_effects};
-use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, RunPhase, RunSpec};
+use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, Retries, RunPhase, RunSpec};
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
@@ -103,7 +103,7 @@ pub(crate) fn spec(driver: u64, executors: u32, executor: u64, max_attempts: u32
         log_uri: None,
         managed_logs: true,
         timeout: None,
-        max_attempts,
+        retries: Retries::Attempts(max_attempts),
     }
 }
 
