@@ -31,7 +31,12 @@ async fn a_job_run_is_cancelled_only_when_its_last_worker_has_ended() {
         stream.forgotten(&executor.id, 1).await;
     }
     let shown = cluster.shown(&job).await;
-    assert_eq!((&shown["state"], &shown["stateDetails"]), (&"CANCELLING".into(), &BY_REQUEST.into()));
+    assert_eq!(shown["state"], "CANCELLING");
+    let details = shown["stateDetails"].as_str().unwrap_or_default();
+    assert!(
+        details.starts_with(&format!("{}; CANCELLING since ", BY_REQUEST.trim_end_matches('.'))),
+        "{details}"
+    );
     // It had ended well before the wish to cancel reached it; the user was told otherwise.
     stream.say(driver.exits(0)).await;
     assert_eq!(cluster.end_of(&job).await, cancelled());

@@ -21,6 +21,7 @@ mod leases;
 mod live_ui;
 mod one_job;
 mod orders;
+mod preflight;
 mod quotas;
 mod restarts;
 mod restores;

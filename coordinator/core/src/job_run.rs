@@ -66,6 +66,9 @@ pub struct RunSpec {
     /// When another attempt follows one that failed.
     #[serde(flatten)]
     pub retries: Retries,
+    /// What was wrong with its files when it was submitted, each as the rest of a sentence; see [`crate::preflight`].
+    #[serde(default)]
+    pub doubts: Vec<String>,
 }
 
 /// When another attempt follows one that failed (guide:3198-3250).

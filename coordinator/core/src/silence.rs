@@ -2,25 +2,14 @@
 
 use crate::job_run::{JobRun, RunPhase};
 use crate::lease;
+use crate::telling::by_the_wall;
 use crate::worker::{Role, Worker};
 use crate::world::World;
-use hearth_types::{Moment, Now};
+use hearth_types::{Moment, Now, Timestamp};
 use std::time::Duration;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
-/// The details of a job run: as they were decided, unless its driver's host is out of contact. Derived each time it is
-/// asked for, so that nothing has to be written when a stream breaks for a second.
-pub fn details(world: &World, run: &JobRun, now: Now) -> String {
-    match (&run.phase, sentence(world, run, now)) {
-        // Why it is being cancelled is still so.
-        (RunPhase::Cancelling { .. }, Some(silence)) => format!("{} {silence}", run.details),
-        (_, Some(silence)) => silence,
-        (_, None) => run.details.clone(),
-    }
-}
-
-fn sentence(world: &World, run: &JobRun, now: Now) -> Option<String> {
+/// The sentence about the silence of a job run's host, while there is one.
+pub(crate) fn sentence(world: &World, run: &JobRun, now: Now) -> Option<String> {
     if let RunPhase::Ended { .. } = run.phase {
         return None;
     }
@@ -47,6 +36,5 @@ fn wall(moment: Moment, now: Now) -> String {
     let (ago, ahead) = (now.moment.since(moment), moment.since(now.moment));
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
     let at = (now.at.as_millis() / 1000).saturating_sub(seconds(ago)).saturating_add(seconds(ahead));
-    let date = OffsetDateTime::from_unix_timestamp(at).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    date.format(&Rfc3339).unwrap_or_default()
+    by_the_wall(Timestamp::from_millis(at.saturating_mul(1000)))
 }

@@ -220,6 +220,26 @@ impl Identity {
         }
     }
 
+    /// Who a session of a role would be, to ask what it could do ([`Self::authorize`]). No credentials are made.
+    pub fn imagined_session(
+        &self,
+        role: &Role,
+        session_name: &str,
+        policies: SessionPolicies,
+        now: Timestamp,
+    ) -> Option<Principal> {
+        let subject = Subject::Role {
+            name: role.name.clone(),
+            id: role.id.clone(),
+            session_name: session_name.to_owned(),
+        };
+        let access_key_id = String::new();
+        let claims =
+            SessionClaims { access_key_id, subject, policies, issued_at: now, expires_at: now, job: None };
+        let arn = self.subject(&claims)?.arn();
+        Some(Principal::Session { claims, arn })
+    }
+
     /// `sts:AssumeRole`: the role's trust policy and the caller's own policies must let them, and the session lasts no
     /// longer than the role allows. Returns the role with the credentials.
     pub fn assume_role(

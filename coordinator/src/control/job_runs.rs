@@ -1,17 +1,17 @@
 //! Job runs: accepting, showing, listing, cancelling.
 
 use super::applications::unexpected_reply;
-use super::launching::{Basis, core_mode, run_spec};
+use super::launching::{Basis, Launching, core_mode, launching};
 use super::refusals::{in_service_words, no_job_run};
 use super::{Control, paging, settings, tags};
 use hearth_api::emr::control_plane::{Caller, ControlError, JobRunFilter, Listing, Page, TaggedResource};
 use hearth_api::emr::wire;
 use hearth_coordinator_core::command::{Change, ClientToken, Command, Refusal, Reply};
-use hearth_coordinator_core::job_run::{CancelCause, RunSpec};
+use hearth_coordinator_core::job_run::CancelCause;
 use hearth_coordinator_core::rules::job_terms::timeout_minutes;
-use hearth_coordinator_core::silence;
+use hearth_coordinator_core::telling;
 use hearth_engine::{EngineError, fresh_job_run_id, now};
-use hearth_identity::{Context, IdentityPolicy, ServiceRefused};
+use hearth_identity::{Context, IdentityPolicy, Role, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
 use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, ReleaseLabel, Timestamp};
 use std::collections::BTreeMap;
@@ -41,7 +41,10 @@ impl Control {
         };
         let id = fresh_job_run_id();
         let spec = match self.examined(&id, &request, &application) {
-            Ok(spec) => Arc::new(spec),
+            Ok((role, Launching { mut spec, inputs })) => {
+                spec.doubts = self.doubts(&id, &role, &spec, &inputs).await;
+                Arc::new(spec)
+            }
             // What was accepted once is answered again, whatever has become of its role since.
             Err(refused) => match self.made_before(&token).await? {
                 Some(id) => return Ok(self.started(application_id, id)),
@@ -71,15 +74,16 @@ impl Control {
         }))
     }
 
-    /// What will be launched, or everything that is wrong with the request.
+    /// The role of a job run and what will be launched, or everything that is wrong with the request.
     fn examined(
         &self,
         id: &JobRunId,
         request: &wire::StartJobRunRequest,
         application: &wire::Application,
-    ) -> Result<RunSpec, ControlError> {
+    ) -> Result<(Role, Launching), ControlError> {
         let mut faults = Vec::new();
-        faults.extend(self.check_role(&request.execution_role_arn, &request.application_id).err());
+        let role = self.check_role(&request.execution_role_arn, &request.application_id);
+        let role = role.map_err(|fault| faults.push(fault)).ok();
         if let Err(fault) = tags::check(request.tags.as_ref().unwrap_or(&BTreeMap::new())) {
             faults.push(fault.to_string());
         }
@@ -89,9 +93,9 @@ impl Control {
         }
         let release = ReleaseLabel::new(&application.release_label).map_err(ControlError::internal)?;
         let basis = Basis { application, release, region: &self.site.region };
-        let spec = run_spec(id, request, &basis).map_err(|found| faults.extend(found)).ok();
+        let launching = launching(id, request, &basis).map_err(|found| faults.extend(found)).ok();
         settings::refuse(&faults)?;
-        spec.ok_or_else(|| ControlError::internal("a request is faulty and no fault is known"))
+        role.zip(launching).ok_or_else(|| ControlError::internal("a request is faulty and no fault is known"))
     }
 
     /// A policy that cannot be read would fail the job when it is to be started, and one that does not exist would leave
@@ -109,12 +113,12 @@ impl Control {
 
     /// A role that cannot be assumed would fail the job minutes later. Its trust policy may name the applications that it
     /// is for (`aws:SourceArn`), so that the service is not made to use it for others.
-    fn check_role(&self, arn: &str, application: &ApplicationId) -> Result<(), String> {
+    fn check_role(&self, arn: &str, application: &ApplicationId) -> Result<Role, String> {
         let context = Context::new()
             .with("aws:SourceAccount", self.identity.account_id())
             .with("aws:SourceArn", self.site.application_arn(application));
         let checked = self.identity.can_assume_as_service(arn, SERVICE, &context);
-        checked.map(drop).map_err(|refused| match refused {
+        checked.map_err(|refused| match refused {
             ServiceRefused::NoSuchRole => format!("executionRoleArn {arn} does not exist."),
             ServiceRefused::NotTrusted => format!(
                 "executionRoleArn {arn} cannot be assumed: its trust policy does not allow {SERVICE} to sts:AssumeRole."
@@ -236,7 +240,7 @@ impl Control {
     /// A job run as it is shown, as of one attempt.
     fn view(&self, mut record: JobRunRecord, attempt: u32) -> Result<wire::JobRun, ControlError> {
         let (world, now) = (self.engine.snapshot(), self.engine.clock().now());
-        record.run.details = silence::details(&world, &record.run, now);
+        record.run.details = telling::details(&world, &record.run, now);
         overlaid(record, attempt, now.at)
     }
 

@@ -5,6 +5,7 @@ use super::monitoring;
 use hearth_api::emr::wire;
 use hearth_coordinator_core::configuration::{self, Configuration};
 use hearth_coordinator_core::job_run::{ProcessSpec, RunSpec};
+use hearth_coordinator_core::preflight::{self, Input};
 use hearth_coordinator_core::rules::job_terms::{Asked, Mode};
 use hearth_coordinator_core::spark_submit::{DriverLaunch, Faults, LaunchRequest, launch};
 use hearth_types::{JobRunId, ReleaseLabel};
@@ -71,15 +72,23 @@ pub(super) struct Basis<'a> {
     pub(super) region: &'a str,
 }
 
+/// What a job run comes to.
+pub(super) struct Launching {
+    /// What will be launched.
+    pub(super) spec: RunSpec,
+    /// The files that it begins with.
+    pub(super) inputs: Vec<Input>,
+}
+
 /// Where a job run's own monitoring stands in its request.
 const MONITORING: &str = "configurationOverrides.monitoringConfiguration";
 
 /// Decides what to launch, or says everything that is wrong with the request.
-pub(super) fn run_spec(
+pub(super) fn launching(
     id: &JobRunId,
     request: &wire::StartJobRunRequest,
     basis: &Basis<'_>,
-) -> Result<RunSpec, Vec<String>> {
+) -> Result<Launching, Vec<String>> {
     let mut faults = Vec::new();
     let overrides = request.configuration_overrides.clone().unwrap_or_default();
     let terms = asked(request, basis.release.as_str()).settle();
@@ -119,7 +128,7 @@ pub(super) fn run_spec(
         overrides.monitoring_configuration.as_ref(),
     );
     let (driver, executor) = processes(&launch);
-    Ok(RunSpec {
+    let spec = RunSpec {
         role_arn: request.execution_role_arn.clone(),
         session_policies: request
             .execution_iam_policy
@@ -148,7 +157,9 @@ pub(super) fn run_spec(
             .unwrap_or(true),
         timeout: terms.timeout,
         retries: terms.retries,
-    })
+        doubts: Vec::new(),
+    };
+    Ok(Launching { spec, inputs: preflight::inputs(&launch) })
 }
 
 /// What a request says about how its job run is to be run.

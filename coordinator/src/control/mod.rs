@@ -6,6 +6,7 @@ mod job_runs;
 mod launching;
 mod monitoring;
 mod paging;
+mod preflight;
 mod refusals;
 mod settings;
 mod tags;

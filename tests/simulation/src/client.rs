@@ -224,6 +224,7 @@ impl Cluster {
             managed_logs: true,
             timeout: plan.timeout.map(Duration::from_micros),
             retries: Retries::Attempts(plan.max_attempts),
+            doubts: Vec::new(),
         };
         let application = application_id(plan.application);
         self.clients.ids_made += 1;

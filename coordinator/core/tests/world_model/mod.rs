@@ -104,6 +104,7 @@ pub(crate) fn spec(driver: u64, executors: u32, executor: u64, max_attempts: u32
         managed_logs: true,
         timeout: None,
         retries: Retries::Attempts(max_attempts),
+        doubts: Vec::new(),
     }
 }
 
