@@ -4,6 +4,7 @@ use crate::harness::{Cluster, Submission};
 use crate::host::{Host, room_for};
 use crate::worker::Worker;
 use hearth_proto::v1;
+use http::Method;
 use serde_json::{Value, json};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +42,37 @@ async fn a_failed_attempt_is_followed_by_the_next_and_the_last_one_counts() {
     assert_eq!(cluster.attempt(&job, 1).await.json()["jobRun"]["state"], "FAILED", "that never changes");
     let none = cluster.attempt(&job, 3).await;
     assert!(none.status == 404 && none.body.contains("Attempt 3"), "{none:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_of_a_job_run_is_told_with_its_attempts_and_hosts() {
+    let cluster = Cluster::start().await;
+    let host = Host::enrol(&cluster, room_for(1)).await;
+    let stream = host.attach(&cluster, vec![]).await;
+    let job = cluster.submit(&Submission::of_executors(0).attempts(2)).await;
+    let first = stream.driver(&job).await;
+    stream.say(first.runs()).await;
+    stream.say(first.exits(1)).await;
+    let orders = stream.starts(&job, v1::WorkerKind::SparkDriver, 2).await;
+    let second = Worker::of(&orders[1]);
+    stream.say(second.runs()).await;
+    stream.say(second.exits(0)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
+    let path = format!("/hearth/v1/job-runs/{}/timeline", job.run);
+    let story = cluster.administrator().emr(Method::GET, &path, None).await.json();
+    let events: Vec<&str> =
+        story["events"].as_array().expect("a list").iter().filter_map(|one| one["what"].as_str()).collect();
+    let placed = |events: &[&str], attempt: u32| {
+        let start = format!("driver of attempt {attempt} placed on ");
+        let agent = format!("(agent {})", host.id);
+        events.iter().position(|event| event.starts_with(&start) && event.contains(&agent))
+    };
+    assert!(events[0].starts_with("submitted; entryPoint s3://hearth/job.py did not exist"), "{events:?}");
+    let failed = events.iter().position(|event| event.starts_with("attempt 1 failed: Job failed"));
+    let (before, after) = (placed(&events, 1), placed(&events, 2));
+    assert!(before.is_some() && before < failed && failed < after, "{events:?}");
+    assert_eq!(events.last(), Some(&"ended well"), "{events:?}");
+    assert_eq!(story["doubts"], json!(["entryPoint s3://hearth/job.py did not exist"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod silence;
 pub mod spark_submit;
 pub mod telling;
+pub mod timeline;
 pub mod tokens;
 pub mod turn;
 pub mod worker;

@@ -7,9 +7,11 @@ use hearth_coordinator_core::job_run::{CancelCause, RunSpec};
 use hearth_coordinator_core::preflight::doubt_of_bundle;
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::telling;
+use hearth_coordinator_core::timeline::timeline;
+use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{Architecture, JobRunState, WorkerSize};
 use std::time::Duration;
-use world_model::{Cluster, agent, application, run_id, spec, start};
+use world_model::{Cluster, agent, application, end, run_id, spec, start};
 
 fn told(cluster: &Cluster) -> String {
     telling::details(&cluster.world, cluster.run("r"), cluster.by_the_clocks())
@@ -104,6 +106,39 @@ fn executors_that_can_never_come_are_told_of_and_no_others() {
         assert_eq!(cluster.run("r").state(), JobRunState::Running, "{hosts:?}");
         check(&cluster);
     }
+}
+
+#[test]
+fn the_story_of_a_job_run_is_told_in_order() {
+    let mut doubtful = spec(1, 1, 1, 2);
+    doubtful.doubts = vec!["entryPoint s3://b/x.py did not exist".to_owned()];
+    let mut cluster = submitted(doubtful, &[4], None);
+    cluster.now += 1_000;
+    cluster.schedule();
+    cluster.now += 1_000;
+    cluster.flow();
+    let mut workers: Vec<Worker> = cluster.world.workers_of(&run_id("r")).cloned().collect();
+    let first = workers.iter().find(|worker| worker.role == Role::Driver).expect("a driver").clone();
+    cluster.pass(10_000);
+    end(&mut cluster, &first, Exit { code: Some(1), ..Exit::default() });
+    let ended = WorkerState::Ended { at: cluster.by_the_clocks().at };
+    workers.iter_mut().filter(|worker| worker.id == first.id).for_each(|worker| worker.state = ended.clone());
+    let told: Vec<(i64, String)> = timeline(&cluster.world, cluster.run("r"), &workers)
+        .into_iter()
+        .map(|event| (event.at_ms - 1_000_000_000, event.what))
+        .collect();
+    let failed = "Job failed, please check complete logs in the configured logging destination. \
+                  The driver ended with exit code 1.";
+    let expected = [
+        (0, "submitted; entryPoint s3://b/x.py did not exist".to_owned()),
+        (1_000, format!("driver of attempt 1 placed on host-h0 (agent h0), worker {}", first.id)),
+        (2_000, "driver of attempt 1 runs".to_owned()),
+        (2_000, "first executor runs; 1 of 1 placed so far have run".to_owned()),
+        (12_000, format!("attempt 1 failed: {failed}")),
+        (12_000, "driver of attempt 1 is gone from host-h0 (agent h0)".to_owned()),
+        (12_000, format!("Attempt 2 follows in 1 s. {failed}")),
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

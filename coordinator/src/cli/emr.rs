@@ -4,6 +4,7 @@ use super::connection::Connection;
 use super::endpoint::{Endpoint, Request, segment};
 use super::error::CliError;
 use super::progress::Progress;
+use super::timeline::Timeline;
 use hearth_api::emr::wire::{Application, ApplicationSummary, JobRun, JobRunSummary, StartJobRunResponse};
 use http::Method;
 use serde::Deserialize;
@@ -157,8 +158,21 @@ impl Emr {
     /// What a job run's driver last said of its stages and tasks; `None` where nothing is known (or the endpoint is not
     /// hearth's).
     pub(super) async fn progress(&self, job: &str) -> Result<Option<Progress>, CliError> {
-        let path = format!("/hearth/v1/job-runs/{}/progress", segment(job));
-        let answer = self.0.send(self.request("GetProgress", Method::GET, path)).await?;
+        self.page("GetProgress", format!("/hearth/v1/job-runs/{}/progress", segment(job))).await
+    }
+
+    /// What happened to a job run; `None` where nothing is known (or the endpoint is not hearth's).
+    pub(super) async fn timeline(&self, job: &str) -> Result<Option<Timeline>, CliError> {
+        self.page("GetTimeline", format!("/hearth/v1/job-runs/{}/timeline", segment(job))).await
+    }
+
+    /// One of hearth's own pages.
+    async fn page<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: String,
+    ) -> Result<Option<T>, CliError> {
+        let answer = self.0.send(self.request(operation, Method::GET, path)).await?;
         if matches!(answer.status, 403 | 404) {
             return Ok(None);
         }

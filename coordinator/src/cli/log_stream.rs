@@ -68,6 +68,11 @@ impl LogPlace {
         format!("s3://{}/{}", self.bucket, self.prefix)
     }
 
+    /// Where the driver's last lines are: of one stream, once it is delivered.
+    pub(super) fn driver_log(&self, stream: Stream) -> String {
+        format!("s3://{}/{}{}.gz", self.bucket, self.folder(Writer::Driver), stream.name())
+    }
+
     fn folder(&self, writer: Writer) -> String {
         match writer {
             Writer::Driver => format!("{}SPARK_DRIVER/", self.prefix),

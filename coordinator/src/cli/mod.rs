@@ -24,6 +24,7 @@ mod run;
 mod screen;
 mod status;
 mod submission;
+mod timeline;
 mod up;
 mod up_pid;
 mod watch;

@@ -84,6 +84,7 @@ pub(super) fn router(front: Front) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(metrics))
         .route("/hearth/v1/job-runs/{id}/progress", get(progress))
+        .route("/hearth/v1/job-runs/{id}/timeline", get(timeline))
         .route("/hearth/v1/agents", any(agents))
         .route("/hearth/v1/agents/{*rest}", any(agents))
         .route(LINKS, get(dashboard))
@@ -109,7 +110,11 @@ async fn metrics(State(front): State<Front>) -> impl IntoResponse {
 }
 
 async fn progress(State(front): State<Front>, request: Request) -> Response {
-    front.progress.answer(request).await
+    front.progress.progress(request).await
+}
+
+async fn timeline(State(front): State<Front>, request: Request) -> Response {
+    front.progress.timeline(request).await
 }
 
 async fn agents(State(front): State<Front>, request: Request) -> Response {
