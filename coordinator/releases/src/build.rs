@@ -89,39 +89,53 @@ mod tests {
     use crate::target::Arch;
     use crate::verify::verify;
 
-    /// A manifest with one source distribution, which is put into the cache: a build without pip, Maven and network.
-    fn prepare(cache_dir: &Path) -> Manifest {
+    /// Puts a source distribution of (path, mode, text) into the cache; its part of a manifest, that places `rules`.
+    fn sdist(cache_dir: &Path, project: &str, files: &[(&str, u32, &str)], rules: &str) -> String {
         let mut archive = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
-        for (name, mode, text) in [
-            ("engine-1/deps/bin/spark-submit", 0o755, "#!/bin/sh\n"),
-            ("engine-1/deps/bin/spark-submit.cmd", 0o644, "rem\r\n"),
-            ("engine-1/deps/jars/spark-core_2.12-0.0.1.jar", 0o644, "jar"),
-            ("engine-1/setup.py", 0o644, "raise SystemExit\n"),
-        ] {
+        for (name, mode, text) in files {
             let mut header = tar::Header::new_gnu();
             header.set_size(text.len() as u64);
-            header.set_mode(mode);
+            header.set_mode(*mode);
             header.set_mtime(1_700_000_000);
-            archive.append_data(&mut header, name, text.as_bytes()).unwrap();
+            archive.append_data(&mut header, format!("{project}-1/{name}"), text.as_bytes()).unwrap();
         }
         let bytes = archive.into_inner().unwrap().finish().unwrap();
         let sha256 = hex::encode(Sha256::digest(&bytes));
         fs::create_dir_all(cache_dir.join("artifacts")).unwrap();
         fs::write(cache_dir.join("artifacts").join(&sha256), &bytes).unwrap();
-        let sdist = format!(
+        format!(
             r#"
             [[sdist]]
-            project = "engine"
+            project = "{project}"
             version = "1"
-            file = "engine-1.tar.gz"
+            file = "{project}-1.tar.gz"
             sha256 = "{sha256}"
             bytes = {}
-            place = [{{ from = "deps/bin", to = "spark/bin" }}, {{ from = "deps/jars", to = "spark/jars" }}]
+            place = [{rules}]
             drop = ["**/*.cmd"]
             "#,
             bytes.len()
-        );
-        Manifest::parse(&format!("{SMALL}{sdist}"), Path::new("small.toml")).unwrap()
+        )
+    }
+
+    /// A manifest with one source distribution, which is in the cache: a build without pip, Maven and network.
+    fn prepare(cache_dir: &Path) -> Manifest {
+        parse(&engine(cache_dir))
+    }
+
+    fn engine(cache_dir: &Path) -> String {
+        let files = [
+            ("deps/bin/spark-submit", 0o755, "#!/bin/sh\n"),
+            ("deps/bin/spark-submit.cmd", 0o644, "rem\r\n"),
+            ("deps/jars/spark-core_2.12-0.0.1.jar", 0o644, "jar"),
+            ("setup.py", 0o644, "raise SystemExit\n"),
+        ];
+        let rules = r#"{ from = "deps/bin", to = "spark/bin" }, { from = "deps/jars", to = "spark/jars" }"#;
+        sdist(cache_dir, "engine", &files, rules)
+    }
+
+    fn parse(sdists: &str) -> Manifest {
+        Manifest::parse(&format!("{SMALL}{sdists}"), Path::new("small.toml")).unwrap()
     }
 
     fn target() -> Target {
@@ -160,6 +174,40 @@ mod tests {
             .len() as u64
         );
         assert_eq!(info.identity.release_label, "spark-0.0.1");
+    }
+
+    #[test]
+    fn a_later_archive_replaces_each_file_by_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let older =
+            [("lib/a.py", 0o644, "old a"), ("lib/b.py", 0o644, "old b"), ("lib/c.py", 0o644, "old c")];
+        let newer = [("lib/a.py", 0o644, "new a"), ("lib/b.py", 0o644, "new b")];
+        let rule = r#"{ from = "lib", to = "python/lib" }"#;
+        let manifest = parse(
+            &[
+                engine(dir.path()),
+                sdist(dir.path(), "older", &older, rule),
+                sdist(dir.path(), "newer", &newer, rule),
+            ]
+            .concat(),
+        );
+        let request = BuildRequest {
+            manifest: &manifest,
+            target: target(),
+            work_dir: dir.path(),
+            cache_dir: dir.path(),
+        };
+        let built = build(&request, &Silent, &Cancel::default()).unwrap();
+        let mut archive = tar::Archive::new(zstd::Decoder::new(File::open(built.path).unwrap()).unwrap());
+        let mut texts = Vec::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            let path = entry.path().unwrap().to_string_lossy().into_owned();
+            if path.starts_with("python/lib/") && entry.header().entry_type().is_file() {
+                texts.push(std::io::read_to_string(&mut entry).unwrap());
+            }
+        }
+        assert_eq!(texts, ["new a", "new b", "old c"]);
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn unpack_sdist(
     let file = File::open(archive).map_err(Error::io("open", archive))?;
     let mut reader = tar::Archive::new(GzDecoder::new(BufReader::with_capacity(1 << 18, file)));
     let mut written = 0;
-    for entry in reader.entries().map_err(unreadable())? {
+    for (number, entry) in reader.entries().map_err(unreadable())?.enumerate() {
         cancel.check()?;
         let mut entry = entry.map_err(unreadable())?;
         let path = String::from_utf8(entry.path_bytes().into_owned())
@@ -93,7 +93,7 @@ fn unpack_sdist(
             return Err(bad(format!("{path} is not an ordinary file inside the archive")));
         }
         let mode = entry.header().mode().map_err(unreadable())?;
-        let on_disk = folder.join(tree.len().to_string());
+        let on_disk = folder.join(number.to_string());
         let mut out = File::create(&on_disk).map_err(Error::io("create", &on_disk))?;
         written += io::copy(&mut entry, &mut out).map_err(Error::io("write", &on_disk))?;
         progress.advanced(written);
