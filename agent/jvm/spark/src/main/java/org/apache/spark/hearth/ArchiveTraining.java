@@ -19,7 +19,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import org.apache.spark.launcher.JavaModuleOptions;
 
 /**
  * Makes the class-data archives that let a worker JVM start in half the time.
@@ -106,7 +105,7 @@ public final class ArchiveTraining {
         Path socket = Files.createTempDirectory("hearth").resolve("control.sock");
         server.bind(UnixDomainSocketAddress.of(socket));
         List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx1g"));
-        command.addAll(List.of(JavaModuleOptions.defaultModuleOptions().split(" ")));
+        command.addAll(SparkVersions.moduleOptions());
         command.addAll(List.of("-XX:ArchiveClassesAtExit=" + archives.resolve(role + ".jsa"), "-cp",
                 System.getProperty("java.class.path"), "io.hearth.launcher.Main"));
         ProcessBuilder builder = new ProcessBuilder(command).directory(work.toFile())

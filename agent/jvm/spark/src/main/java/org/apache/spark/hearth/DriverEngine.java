@@ -65,7 +65,7 @@ public final class DriverEngine implements Engine {
     private static void stopContext(int exitCode) {
         Option<SparkContext> active = SparkContext$.MODULE$.getActive();
         if (active.isDefined()) {
-            active.get().stop(exitCode);
+            SparkVersions.stop(active.get(), exitCode);
         }
     }
 

@@ -29,9 +29,7 @@ public final class ExecutorEngine implements Engine {
         String[] args = order.args().toArray(String[]::new);
         CoarseGrainedExecutorBackend.run(
                 CoarseGrainedExecutorBackend.parseArguments(args, CoarseGrainedExecutorBackend.class.getName()),
-                (rpcEnv, arguments, env, profile) -> new CoarseGrainedExecutorBackend(rpcEnv, arguments.driverUrl(),
-                        arguments.executorId(), arguments.bindAddress(), arguments.hostname(), arguments.cores(), env,
-                        arguments.resourcesFileOpt(), profile));
+                SparkVersions::executor);
         return Outcome.exited(0);
     }
 

@@ -8,7 +8,6 @@ import java.util.TreeMap;
 import java.util.regex.Pattern;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkContext;
-import org.apache.spark.launcher.JavaModuleOptions;
 import org.apache.spark.util.Utils;
 import scala.Tuple2;
 import scala.collection.JavaConverters;
@@ -69,7 +68,7 @@ final class ExecutorStartup {
      */
     static List<String> javaOptions(SparkConf conf, String appId) {
         String options = conf.get("spark.executor.defaultJavaOptions", "") + " "
-                + conf.get("spark.executor.extraJavaOptions", "").replace(JavaModuleOptions.defaultModuleOptions(), "");
+                + conf.get("spark.executor.extraJavaOptions", "").replace(SparkVersions.moduleOptionsOfItsOwn(), "");
         return List.copyOf(JavaConverters.seqAsJavaList(Utils.splitCommandString(Utils.substituteAppId(options, appId))));
     }
 }

@@ -3,10 +3,6 @@ package org.apache.spark.hearth;
 import java.util.List;
 import java.util.UUID;
 import java.util.function.BooleanSupplier;
-import org.apache.logging.log4j.Level;
-import org.apache.logging.log4j.LogManager;
-import org.apache.logging.log4j.core.LoggerContext;
-import org.apache.logging.log4j.core.config.LoggerConfig;
 import org.apache.spark.SecurityManager;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
@@ -39,23 +35,15 @@ final class ExecutorWarmUp {
 
     static void run(BooleanSupplier isOver) throws Exception {
         SparkEnv$.MODULE$.log(); // Lets Spark choose the logging configuration before it is silenced.
-        LoggerContext logging = (LoggerContext) LogManager.getContext(false);
-        LoggerConfig root = logging.getConfiguration().getRootLogger();
-        Level level = root.getLevel();
+        Runnable restore = RootLogger.silence();
         try {
-            setLevel(logging, root, Level.OFF);
             if (!isOver.getAsBoolean()) {
                 withDriver(isOver);
             }
         } finally {
             SparkEnv$.MODULE$.set(null);
-            setLevel(logging, root, level);
+            restore.run();
         }
-    }
-
-    private static void setLevel(LoggerContext logging, LoggerConfig root, Level level) {
-        root.setLevel(level);
-        logging.updateLoggers();
     }
 
     private static void withDriver(BooleanSupplier isOver) {

@@ -14,7 +14,6 @@ import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.spark.SparkContext;
-import org.apache.spark.deploy.ExecutorFailureTracker;
 import org.apache.spark.resource.ResourceProfile;
 import org.apache.spark.rpc.RpcAddress;
 import org.apache.spark.scheduler.ExecutorDecommissionInfo;
@@ -23,7 +22,6 @@ import org.apache.spark.scheduler.ExecutorProcessLost;
 import org.apache.spark.scheduler.TaskSchedulerImpl;
 import org.apache.spark.scheduler.cluster.CoarseGrainedSchedulerBackend;
 import org.apache.spark.scheduler.cluster.SchedulerBackendUtils;
-import org.apache.spark.util.SystemClock;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import scala.Option;
@@ -64,8 +62,7 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
     private final SparkContext context;
     private final ControlChannel agent;
     private final String appId;
-    private final ExecutorFailureTracker failures;
-    private final int maxFailures;
+    private final ExecutorFailures failures;
     private final ScheduledExecutorService timers;
     private final ExecutorVerdicts verdicts;
     private final JobProgress progress;
@@ -80,8 +77,7 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
         this.context = context;
         this.agent = agent;
         this.appId = applicationId(context, super.applicationId());
-        this.failures = new ExecutorFailureTracker(context.conf(), new SystemClock());
-        this.maxFailures = ExecutorFailureTracker.maxNumExecutorFailures(context.conf());
+        this.failures = new ExecutorFailures(context.conf(), () -> TimeUnit.NANOSECONDS.toMillis(System.nanoTime()));
         this.timers = Executors.newSingleThreadScheduledExecutor(task -> {
             Thread thread = new Thread(task, "hearth-backend-timers");
             thread.setDaemon(true);
@@ -251,16 +247,15 @@ final class HearthSchedulerBackend extends CoarseGrainedSchedulerBackend {
     }
 
     private void countFailure(String reason) {
-        failures.registerExecutorFailure();
-        int failed = failures.numFailedExecutors();
-        if (failed > maxFailures) {
+        int failed = failures.add();
+        if (failed > failures.limit()) {
             timers.execute(() -> giveUp(failed, reason));
         }
     }
 
     /** Ends the job when its executors keep failing, which would otherwise replace them for ever. */
     private void giveUp(int failed, String lastReason) {
-        String message = "Max number of executor failures (" + maxFailures + ") reached: " + failed
+        String message = "Max number of executor failures (" + failures.limit() + ") reached: " + failed
                 + " executors failed, the last one: " + lastReason;
         if (gaveUp == null) {
             gaveUp = message;
