@@ -28,7 +28,8 @@ DIST = Path(os.environ.get("HEARTH_TEST_DIST", ROOT / "target" / "dist"))
 HEARTH = DIST / "bin" / "hearth"
 # What is fetched or built once, outside of the checkout.
 CACHE = Path(os.environ.get("HEARTH_CACHE", Path.home() / ".cache/hearth"))
-RELEASE = "emr-7.6.0"
+# The label that tests run on; another one tries another engine.
+RELEASE = os.environ.get("HEARTH_TEST_RELEASE", "emr-7.6.0")
 FINAL = {"SUCCESS", "FAILED", "CANCELLED"}
 
 # The first job run may have to build the release bundle: minutes without a download cache, seconds with one.

@@ -1,5 +1,6 @@
 """The reference guide's walks through the AWS CLI, command by command, as written: the tutorial (guide:528-1180), queueing
-(guide:2107-2133), retries (guide:3221-3283) and tags (guide:5772-5803)."""
+(guide:2107-2133), retries (guide:3221-3283) and tags (guide:5772-5803). They name emr-6.6.0 and emr-7.0.0; their jobs notice
+no other Spark 3."""
 
 import gzip
 import json
@@ -10,8 +11,6 @@ import urllib.request
 import pytest
 from lab import BUNDLE_DEADLINE, FINAL, RELEASE, wait_for
 
-# What the guide's commands name, and what is built here: Spark 3 of another minor version, which its jobs do not notice.
-LABELS = {"emr-6.6.0": RELEASE, "emr-7.0.0": RELEASE}
 SAMPLES = "s3://us-east-1.elasticmapreduce/emr-containers/samples/wordcount"
 PARAMETERS = (
     "--conf spark.executor.cores=1 --conf spark.executor.memory=4g --conf spark.driver.cores=1 "
@@ -59,7 +58,7 @@ def test_the_guides_walk_through_runs_as_written(aws, emr_cli, hearth, job_role,
     # Prepare storage; create an application (guide:948-955, 981-991).
     aws("s3", "mb", f"s3://{BUCKET}")
     assert BUCKET in aws("s3", "ls").stdout
-    application = emr_cli("create-application", "--release-label", LABELS["emr-6.6.0"], "--type", "SPARK",
+    application = emr_cli("create-application", "--release-label", RELEASE, "--type", "SPARK",
                           "--name", "my-application")["applicationId"]
     assert re.fullmatch(r"[0-9a-z]{1,64}", application)
     shown = emr_cli("get-application", "--application-id", application)["application"]
@@ -141,14 +140,14 @@ def test_the_sample_bucket_is_read_only(aws, tmp_path):
 
 def test_there_is_no_hive_yet_and_who_asks_for_it_is_told(aws):
     # guide:966-970.
-    refused = aws("emr-serverless", "create-application", "--release-label", LABELS["emr-6.6.0"], "--type", "HIVE",
+    refused = aws("emr-serverless", "create-application", "--release-label", RELEASE, "--type", "HIVE",
                   "--name", "my-application", check=False)
     assert "ValidationException" in refused.stderr and "HIVE" in refused.stderr, refused.stderr
 
 
 def test_concurrency_is_changed_as_in_the_guide(emr_cli):
     # guide:2113-2127.
-    made = emr_cli("create-application", "--release-label", LABELS["emr-7.0.0"], "--type", "SPARK", "--scheduler-configuration",
+    made = emr_cli("create-application", "--release-label", RELEASE, "--type", "SPARK", "--scheduler-configuration",
                    '{"maxConcurrentRuns": 1, "queueTimeoutMinutes": 30}')
     updated = emr_cli("update-application", "--application-id", made["applicationId"], "--scheduler-configuration",
                       '{"maxConcurrentRuns": 5, "queueTimeoutMinutes": 30}')["application"]
