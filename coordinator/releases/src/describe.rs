@@ -2,20 +2,44 @@
 
 use std::fmt::Write;
 
+use crate::catalog::Catalog;
+use crate::error::Result;
+use crate::labels::{Label, Source};
 use crate::manifest::Manifest;
 
-/// Describes a release for a person, several lines of plain text: what it carries, where that is not what the label
-/// means at its origin, what workers need, and every artifact with its digest.
-#[must_use]
-pub fn describe(manifest: &Manifest) -> String {
+/// Describes a label for a person, several lines of plain text: what it means at its origin; then what its bundle carries,
+/// where that is something else, what workers need, and every artifact with its digest; or why there is no bundle.
+///
+/// # Errors
+/// [`crate::Error::UnknownLabel`].
+pub fn describe(catalog: &Catalog, name: &str) -> Result<String> {
+    let label = catalog.label(name)?;
     let mut text = String::new();
-    write_description(&mut text, manifest).expect("writing to a string does not fail");
-    text
+    let written = match &label.source {
+        Source::Manifest(_) => write_description(&mut text, label, catalog.get(name)?),
+        Source::Missing(reason) => write_origin(&mut text, label)
+            .and_then(|()| writeln!(text, "  It cannot be built here: {reason}")),
+    };
+    written.expect("writing to a string does not fail");
+    Ok(text)
 }
 
-fn write_description(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
+fn write_origin(out: &mut String, label: &Label) -> std::fmt::Result {
+    writeln!(out, "{} means Spark {}", label.name, label.spark)?;
+    if let (Some(hive), Some(tez)) = (&label.hive, &label.tez) {
+        writeln!(out, "  also     Hive {hive}, Tez {tez}: this version runs no Hive jobs")?;
+    }
+    Ok(())
+}
+
+fn write_description(out: &mut String, label: &Label, manifest: &Manifest) -> std::fmt::Result {
     let versions = &manifest.versions;
-    writeln!(out, "{}: {}", manifest.label, manifest.summary)?;
+    write_origin(out, label)?;
+    if manifest.label == label.name {
+        writeln!(out, "  carries  {}", manifest.summary)?;
+    } else {
+        writeln!(out, "  carries  {}, the bundle of {}", manifest.summary, manifest.label)?;
+    }
     writeln!(
         out,
         "  engine   {} {} (Scala {}), Hadoop client {}",
@@ -66,17 +90,21 @@ fn write_description(out: &mut String, manifest: &Manifest) -> std::fmt::Result 
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::catalog::Catalog;
+    use crate::catalog::tests::shipped;
 
     #[test]
     fn a_label_that_departs_from_its_origin_says_so() {
-        let catalog =
-            Catalog::load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/releases")).unwrap();
-        let text = describe(catalog.get("emr-7.6.0").unwrap());
+        let text = describe(&shipped(), "emr-7.6.0").unwrap();
         assert!(text.contains("Hadoop: carries 3.3.4 instead of 3.4.0"), "{text}");
         assert!(text.contains("maven:org.apache.hadoop:hadoop-aws:3.3.4"), "{text}");
+    }
+
+    #[test]
+    fn a_label_that_shares_a_bundle_says_whose() {
+        let text = describe(&shipped(), "emr-7.4.0").unwrap();
+        assert!(text.starts_with("emr-7.4.0 means Spark 3.5.2\n"), "{text}");
+        assert!(text.contains("the bundle of emr-7.5.0"), "{text}");
+        assert!(text.contains("Hive 3.1.3, Tez 0.10.2"), "{text}");
     }
 }

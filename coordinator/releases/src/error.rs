@@ -40,13 +40,21 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
-    /// No manifest carries this label.
+    /// Nothing is known of this label.
     #[error("unknown release label {label}; known labels: {known}")]
     UnknownLabel {
         /// The label that was asked for.
         label: String,
         /// The labels of the catalog, comma-separated.
         known: String,
+    },
+    /// The label exists, but nothing here can be built for it.
+    #[error("release label {label} exists, but cannot be built here: {reason}")]
+    NotBuildable {
+        /// The release label.
+        label: String,
+        /// Why.
+        reason: String,
     },
     /// No Python on this host fits the release.
     #[error(

@@ -17,6 +17,7 @@ mod describe;
 mod error;
 mod fetch;
 mod identity;
+mod labels;
 mod manifest;
 mod pack;
 mod pattern;
@@ -33,6 +34,7 @@ pub use command::Cancel;
 pub use describe::describe;
 pub use error::{Error, Result};
 pub use identity::BundleIdentity;
+pub use labels::{Label, Source};
 pub use manifest::{
     Difference, Engine, Java, Manifest, MavenArtifact, Overlay, Placement, Python, Sdist, Versions, Wheel,
     WheelFile,

@@ -150,7 +150,9 @@ impl CliError {
             Self::StillRunning { .. } => {
                 "it may be waiting for jobs to stop; run `hearth down` again".to_owned()
             }
-            Self::Release(hearth_releases::Error::UnknownLabel { .. }) => {
+            Self::Release(
+                hearth_releases::Error::UnknownLabel { .. } | hearth_releases::Error::NotBuildable { .. },
+            ) => {
                 "`hearth release list` shows the labels there are".to_owned()
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

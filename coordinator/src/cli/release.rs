@@ -7,8 +7,8 @@ use super::arguments::Release;
 use super::error::CliError;
 use super::screen;
 use hearth_releases::{
-    BuildRequest, BundleInfo, Cancel, Catalog, Manifest, PlainProgress, Progress, Target, TerminalProgress,
-    build, default_cache_dir, describe, verify,
+    BuildRequest, BundleInfo, Cancel, Catalog, Label, Manifest, PlainProgress, Progress, Source, Target,
+    TerminalProgress, build, default_cache_dir, describe, verify,
 };
 use serde_json::json;
 use std::fs;
@@ -21,7 +21,7 @@ pub(super) fn release(verb: &Release) -> Result<(), CliError> {
     let bundles = default_cache_dir().join("bundles");
     match verb {
         Release::List(options) => list(&catalog, &bundles, options.json),
-        Release::Describe { label } => screen::write(describe(catalog.get(label)?).as_bytes()),
+        Release::Describe { label } => screen::write(describe(&catalog, label)?.as_bytes()),
         Release::Build { label } => build_now(catalog.get(label)?, &bundles),
         Release::Import { file } => import(&catalog, file, &bundles),
         Release::Export { label, file } => export(catalog.get(label)?, &bundles, file),
@@ -35,31 +35,49 @@ fn catalog() -> Result<Catalog, CliError> {
 
 fn list(catalog: &Catalog, bundles: &Path, as_json: bool) -> Result<(), CliError> {
     let built = built(bundles)?;
-    let of =
-        |manifest: &Manifest| built.iter().find(|(_, info)| info.identity.release_label == manifest.label);
+    let rows = catalog.labels().map(|label| {
+        let manifest = catalog.get(&label.name).ok();
+        let bundle = manifest.and_then(|manifest| {
+            built.iter().map(|(_, info)| info).find(|info| info.identity.release_label == manifest.label)
+        });
+        (label, manifest, bundle)
+    });
     if as_json {
-        let row = |manifest: &Manifest| {
+        let row = |(label, manifest, bundle): (&Label, Option<&Manifest>, Option<&BundleInfo>)| {
             json!({
-                "label": manifest.label,
-                "engine": manifest.engine.to_string(),
-                "sparkVersion": manifest.versions.spark,
-                "java": manifest.java.major,
-                "python": manifest.python.requires.to_string(),
-                "differences": manifest.differences.len(),
-                "bundle": of(manifest).map(|(_, info)| &info.sha256),
+                "label": label.name,
+                "sparkVersion": label.spark,
+                "hiveVersion": label.hive,
+                "tezVersion": label.tez,
+                "manifest": manifest.map(|manifest| &manifest.label),
+                "java": manifest.map(|manifest| manifest.java.major),
+                "python": manifest.map(|manifest| manifest.python.requires.to_string()),
+                "differences": manifest.map(|manifest| manifest.differences.len()),
+                "bundle": bundle.map(|info| &info.sha256),
+                "missing": match &label.source {
+                    Source::Missing(reason) => Some(reason),
+                    Source::Manifest(_) => None,
+                },
             })
         };
-        return screen::json(&catalog.manifests().map(row).collect::<Vec<_>>());
+        return screen::json(&rows.map(row).collect::<Vec<_>>());
     }
-    let mut table = screen::table(["LABEL", "ENGINE", "JDK", "PYTHON", "BUILT", "SUMMARY"]);
-    for manifest in catalog.manifests() {
+    let mut table = screen::table(["LABEL", "SPARK", "HIVE", "TEZ", "JDK", "PYTHON", "BUNDLE OF", "BUILT"]);
+    for (label, manifest, bundle) in rows {
+        let dash = || "-".to_owned();
         table.add_row([
-            manifest.label.clone(),
-            format!("{} {}", manifest.engine, manifest.versions.spark),
-            manifest.java.major.to_string(),
-            manifest.python.requires.to_string(),
-            of(manifest).map_or("no".to_owned(), |(_, info)| format!("{} MiB", info.bytes >> 20)),
-            manifest.summary.clone(),
+            label.name.clone(),
+            label.spark.clone(),
+            label.hive.clone().unwrap_or_else(dash),
+            label.tez.clone().unwrap_or_else(dash),
+            manifest.map_or_else(dash, |manifest| manifest.java.major.to_string()),
+            manifest.map_or_else(dash, |manifest| manifest.python.requires.to_string()),
+            manifest.map_or_else(dash, |manifest| manifest.label.clone()),
+            match (manifest, bundle) {
+                (None, _) => "cannot be".to_owned(),
+                (Some(_), None) => "no".to_owned(),
+                (Some(_), Some(info)) => format!("{} MiB", info.bytes >> 20),
+            },
         ]);
     }
     screen::print_table(&table)

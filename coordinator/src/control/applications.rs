@@ -11,6 +11,7 @@ use hearth_coordinator_core::application::{Application, UpdatableIn};
 use hearth_coordinator_core::command::{ClientToken, Command, Refusal, Reply};
 use hearth_coordinator_core::configuration::Configuration;
 use hearth_engine::{EngineError, fresh_application_id, now};
+use hearth_releases::Catalog;
 use hearth_store::ApplicationRecord;
 use hearth_types::{ApplicationId, ApplicationState, Architecture, ReleaseLabel, Timestamp};
 use std::collections::BTreeMap;
@@ -122,16 +123,7 @@ impl Control {
     }
 
     pub(super) fn check_release(&self, label: &str) -> Result<ReleaseLabel, ControlError> {
-        let known = self.catalog.get(label).is_ok();
-        ReleaseLabel::new(label).ok().filter(|_| known).ok_or_else(|| {
-            let labels: Vec<&str> = self.catalog.labels().collect();
-            ControlError::Validation {
-                message: format!(
-                    "Release label {label:?} is not available; available: {}.",
-                    labels.join(", ")
-                ),
-            }
-        })
+        available_release(&self.catalog, label).map_err(|message| ControlError::Validation { message })
     }
 
     pub(super) async fn application_record(
@@ -221,6 +213,22 @@ impl Control {
     }
 }
 
+/// A label whose bundle can be built, or what is wrong with it.
+fn available_release(catalog: &Catalog, label: &str) -> Result<ReleaseLabel, String> {
+    let fault = match catalog.get(label) {
+        Ok(_) => match ReleaseLabel::new(label) {
+            Ok(label) => return Ok(label),
+            Err(error) => error.to_string(),
+        },
+        Err(hearth_releases::Error::NotBuildable { reason, .. }) => {
+            format!("Release label {label:?} exists, but cannot be built here: {reason}")
+        }
+        Err(_) => format!("Release label {label:?} is not available"),
+    };
+    let available = catalog.buildable().collect::<Vec<_>>().join(", ");
+    Err(format!("{}; available: {available}.", fault.trim_end_matches('.')))
+}
+
 pub(super) fn unexpected_reply() -> ControlError {
     ControlError::internal("the engine answered something else than was asked")
 }
@@ -289,4 +297,32 @@ pub(super) fn core_configurations(configurations: &[wire::Configuration]) -> Vec
             configurations: core_configurations(configuration.configurations.as_deref().unwrap_or_default()),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_that_exists_but_cannot_be_built_is_refused_with_the_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let labels = "[[label]]\nlabel = \"emr-8.0.0\"\nspark = \"4.0.0\"\nmissing = \"It needs JDK 21.\"";
+        std::fs::write(dir.path().join("labels.toml"), labels).unwrap();
+        std::fs::copy(
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/releases/emr-7.6.0.toml"),
+            dir.path().join("emr-7.6.0.toml"),
+        )
+        .unwrap();
+        let catalog = Catalog::load(dir.path()).unwrap();
+        assert_eq!(available_release(&catalog, "emr-7.6.0").unwrap().as_str(), "emr-7.6.0");
+        for (label, told) in [
+            (
+                "emr-8.0.0",
+                "Release label \"emr-8.0.0\" exists, but cannot be built here: It needs JDK 21; available: emr-7.6.0.",
+            ),
+            ("emr-5.36.0", "Release label \"emr-5.36.0\" is not available; available: emr-7.6.0."),
+        ] {
+            assert_eq!(available_release(&catalog, label).unwrap_err(), told);
+        }
+    }
 }

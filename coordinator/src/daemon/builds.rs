@@ -9,7 +9,7 @@ use hearth_engine::Engine;
 use hearth_faults::{Point, reach};
 use hearth_objects::{Attributes, ObjectStore, WriteCondition};
 use hearth_releases::{
-    BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, PhaseText, Target, build, default_cache_dir,
+    BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, Manifest, PhaseText, Target, build, default_cache_dir,
     verify,
 };
 use hearth_types::ReleaseLabel;
@@ -80,6 +80,9 @@ impl Builder {
 
     async fn make(&self, label: &ReleaseLabel, stopping: &CancellationToken) -> anyhow::Result<ReleaseState> {
         let manifest = self.catalog.get(label.as_str())?.clone();
+        if let Some(state) = self.shared(label, &manifest).await? {
+            return Ok(state);
+        }
         let java = manifest.java.clone();
         let (steps, mut told) = mpsc::channel::<String>(STEPS);
         let cancel = Cancel::default();
@@ -116,6 +119,28 @@ impl Builder {
             java_major: java.major.into(),
             java_module_options: java.module_options,
         })
+    }
+
+    /// The bundle that another label with the same manifest has already.
+    async fn shared(
+        &self,
+        label: &ReleaseLabel,
+        manifest: &Manifest,
+    ) -> anyhow::Result<Option<ReleaseState>> {
+        let world = self.engine.snapshot();
+        for other in world.releases().filter(|other| other.label != *label) {
+            let has_it = self
+                .catalog
+                .get(other.label.as_str())
+                .is_ok_and(|its_manifest| its_manifest.label == manifest.label);
+            if let ReleaseState::Ready { sha256, .. } = &other.state
+                && has_it
+                && self.objects.exists(RELEASES_BUCKET, &bundle_key(sha256)).await?
+            {
+                return Ok(Some(other.state.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Moves a bundle into the object store.
