@@ -128,6 +128,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// There is no bundle of the release to be passed on.
+    #[error("{label} is not built yet: hearth release build {label}")]
+    NotBuilt {
+        /// The release label.
+        label: String,
+    },
     /// A file is not a release bundle.
     #[error("{path} is not a usable release bundle: {reason}")]
     BadBundle {

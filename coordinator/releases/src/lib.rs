@@ -23,6 +23,7 @@ mod pack;
 mod pattern;
 mod progress;
 mod python;
+mod shelf;
 mod target;
 mod unpack;
 mod verify;
@@ -42,5 +43,6 @@ pub use manifest::{
 pub use pattern::Pattern;
 pub use progress::{Phase, PhaseText, PlainProgress, Progress, Silent, TerminalProgress};
 pub use python::{PythonRequirement, PythonVersion};
+pub use shelf::{Shelf, Stored};
 pub use target::{Arch, Target};
 pub use verify::{BundleInfo, verify};

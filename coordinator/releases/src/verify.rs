@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::error::{Error, Result};
 use crate::identity::{self, BundleIdentity};
 use crate::manifest::is_inside;
+use crate::target::Arch;
 
 /// What a bundle file holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +22,26 @@ pub struct BundleInfo {
     pub unpacked_bytes: u64,
     /// How many files are in it, folders not counted.
     pub files: u64,
+    /// The architecture of the machine code in it; none if there is none.
+    pub arch: Option<Arch>,
     /// What `bundle.json` says.
     pub identity: BundleIdentity,
+}
+
+/// Reads no more than what a bundle says about itself.
+///
+/// # Errors
+/// [`Error::BadBundle`] if its first entry is no `bundle.json`; [`Error::Io`].
+pub(crate) fn identify(path: &Path) -> Result<BundleIdentity> {
+    let bad = |reason: String| Error::BadBundle { path: path.to_owned(), reason };
+    let broken = |error: io::Error| bad(format!("it cannot be read ({error})"));
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    let mut archive = tar::Archive::new(zstd::Decoder::new(file).map_err(broken)?);
+    let mut found = Contents::default();
+    if let Some(entry) = archive.entries().map_err(broken)?.next() {
+        found.read(&mut entry.map_err(broken)?, &bad)?;
+    }
+    found.identity.ok_or_else(|| bad("it has no bundle.json".to_owned()))
 }
 
 /// Reads the whole file: it is a `tar.zst` whose first entry is `bundle.json`, with ordinary files and folders at paths
@@ -47,13 +66,13 @@ pub fn verify(path: &Path) -> Result<BundleInfo> {
     io::copy(&mut decoder, &mut io::sink()).map_err(broken)?;
     let mut source = decoder.finish();
     io::copy(&mut source, &mut io::sink()).map_err(broken)?;
-    let Contents { identity, has_submit, has_core, files, unpacked_bytes } = found;
+    let Contents { identity, has_submit, has_core, arch, files, unpacked_bytes } = found;
     let identity = identity.ok_or_else(|| bad("it has no bundle.json".to_owned()))?;
     if !has_submit || !has_core {
         return Err(bad("it has no spark/bin/spark-submit or no spark/jars/spark-core_*.jar".to_owned()));
     }
     let (sha256, bytes) = source.into_inner().finish();
-    Ok(BundleInfo { sha256, bytes, unpacked_bytes, files, identity })
+    Ok(BundleInfo { sha256, bytes, unpacked_bytes, files, arch, identity })
 }
 
 /// What has been seen of an archive.
@@ -62,6 +81,7 @@ struct Contents {
     identity: Option<BundleIdentity>,
     has_submit: bool,
     has_core: bool,
+    arch: Option<Arch>,
     files: u64,
     unpacked_bytes: u64,
 }
@@ -90,6 +110,8 @@ impl Contents {
         }
         self.has_submit |= path == "spark/bin/spark-submit";
         self.has_core |= path.starts_with("spark/jars/spark-core_") && path.ends_with(".jar");
+        let is_for = |arch: &Arch| path.ends_with(&format!("-{}-linux-gnu.so", arch.name()));
+        self.arch = self.arch.or_else(|| [Arch::X86_64, Arch::Aarch64].into_iter().find(is_for));
         self.files += 1;
         self.unpacked_bytes += entry.size();
         Ok(())
@@ -123,13 +145,14 @@ impl Read for Hashing {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    const IDENTITY: &str = r#"{"release_label":"x","spark_version":"1","scala_version":"2.12","java":17,"python":"3.11","engine":"SPARK"}"#;
+    /// That of the small manifest's bundle.
+    pub(crate) const IDENTITY: &str = r#"{"release_label":"spark-0.0.1","spark_version":"0.0.1","scala_version":"2.12","java":17,"python":"3.11","engine":"SPARK"}"#;
 
     /// Makes an archive of (path, text); a text of `->` makes a symbolic link.
-    fn bundle(dir: &Path, entries: &[(&str, &str)]) -> std::path::PathBuf {
+    pub(crate) fn bundle(dir: &Path, entries: &[(&str, &str)]) -> std::path::PathBuf {
         let path = dir.join("bundle.tar.zst");
         let mut archive = tar::Builder::new(zstd::Encoder::new(File::create(&path).unwrap(), 3).unwrap());
         for (name, text) in entries {
@@ -150,8 +173,15 @@ mod tests {
         path
     }
 
-    const SUBMIT: (&str, &str) = ("spark/bin/spark-submit", "");
-    const CORE: (&str, &str) = ("spark/jars/spark-core_2.12-1.jar", "");
+    /// A bundle as small as one may be, with one more file if it has a name.
+    pub(crate) fn pretend(dir: &Path, extra: &str) -> std::path::PathBuf {
+        let mut entries = vec![("bundle.json", IDENTITY), SUBMIT, CORE];
+        entries.extend((!extra.is_empty()).then_some((extra, "")));
+        bundle(dir, &entries)
+    }
+
+    pub(crate) const SUBMIT: (&str, &str) = ("spark/bin/spark-submit", "");
+    pub(crate) const CORE: (&str, &str) = ("spark/jars/spark-core_2.12-1.jar", "");
 
     #[test]
     fn a_good_bundle_tells_its_digest_and_size() {

@@ -293,8 +293,11 @@ pub(super) enum Release {
     Import {
         /// A file that `export` made.
         file: PathBuf,
+        /// Its SHA-256, as `export` printed it; else that in FILE.sha256, if it is there.
+        #[arg(long)]
+        sha256: Option<String>,
     },
-    /// Write a label's bundle to a file.
+    /// Write a label's bundle to a file, and its digest to FILE.sha256.
     Export {
         /// The label.
         label: String,
