@@ -10,9 +10,11 @@ use std::time::Duration;
 mod endpoint;
 mod leases;
 mod quotas;
+mod retention;
 
 pub use endpoint::EndpointTls;
 pub use quotas::ApiLimit;
+pub(crate) use retention::Keep;
 
 /// Prefix of environment variables that override keys.
 const OVERRIDE_PREFIX: &str = "HEARTH_COORDINATOR_";
@@ -78,6 +80,12 @@ pub struct CoordinatorConfig {
     pub quota_queued_job_runs: u32,
     /// How often operations may be asked for, by the model's name.
     pub api_limits: BTreeMap<String, ApiLimit>,
+    /// Days that job runs are kept after their end.
+    pub job_run_retention_days: u32,
+    /// Days that what `hearth run` uploaded is kept.
+    pub source_retention_days: u32,
+    /// Days that a release bundle is kept which no application is on.
+    pub bundle_retention_days: u32,
     /// Days that logs stay in managed storage (guide:4642).
     pub managed_log_retention_days: u32,
     /// Whether S3 requests may be signed with version 2 in the query, as boto3's default presigned URLs are.
@@ -117,6 +125,9 @@ impl Default for CoordinatorConfig {
             quota_vcpus: None,
             quota_queued_job_runs: 2000,
             api_limits: BTreeMap::new(),
+            job_run_retention_days: 90,
+            source_retention_days: 30,
+            bundle_retention_days: 30,
             managed_log_retention_days: 30,
             query_sigv2: true,
             releases_dir: None,
@@ -144,10 +155,7 @@ impl CoordinatorConfig {
             self.certificate_seconds >= LEAST_CERTIFICATE_SECONDS,
             "certificate_seconds must be at least {LEAST_CERTIFICATE_SECONDS}, or renewals come too late"
         );
-        anyhow::ensure!(
-            self.managed_log_retention_days >= 1,
-            "managed_log_retention_days must be at least 1, or logs are gone before they can be read"
-        );
+        self.check_retention()?;
         self.check_quotas()?;
         self.check_endpoint()?;
         let serves_others =
@@ -163,11 +171,6 @@ impl CoordinatorConfig {
     /// How long certificates of agents and of the coordinator live.
     pub(crate) fn certificate_lifetime(&self) -> Duration {
         Duration::from_secs(u64::from(self.certificate_seconds))
-    }
-
-    /// How long logs stay in managed storage.
-    pub(crate) fn managed_log_retention(&self) -> Duration {
-        Duration::from_secs(u64::from(self.managed_log_retention_days) * 24 * 60 * 60)
     }
 
     /// Where the release manifests are.

@@ -4,6 +4,7 @@ use crate::agent::{Agent, Standing};
 use crate::application::{Application, UpdatableIn};
 use crate::job_run::{CancelCause, DriverApp, ExecutorProfile, JobRun, RunSpec};
 use crate::release::Release;
+use crate::retention::EndedRun;
 use crate::schedule::Plan;
 use crate::worker::{Exit, Worker};
 use hearth_types::{
@@ -178,6 +179,15 @@ pub enum Command {
     },
     /// A release's bundle is there, is being made, or could not be made.
     ReleaseIs(Release),
+    /// Forget those of these job runs that may be forgotten.
+    ForgetJobRuns {
+        /// What the store says has ended.
+        ended: Vec<EndedRun>,
+        /// How long they are kept after their end.
+        keep: Duration,
+    },
+    /// Forget a release, if it is unused; its next job run builds it anew.
+    ForgetRelease(ReleaseLabel),
     /// Carry out a plan, as far as it still holds.
     Place {
         /// The plan.
@@ -209,6 +219,8 @@ impl Command {
             | Self::CannotStart { .. }
             | Self::DriverSaid { .. }
             | Self::ReleaseIs(_)
+            | Self::ForgetJobRuns { .. }
+            | Self::ForgetRelease(_)
             | Self::Place { .. }
             | Self::TimePassed => None,
         }
@@ -335,8 +347,12 @@ pub enum Change {
     Worker(Worker),
     /// An agent.
     Agent(Agent),
+    /// A job run that ended long ago is forgotten, with its workers, its tags and the client token that made it.
+    JobRunForgotten(EndedRun),
     /// A release.
     Release(Release),
+    /// A release is not there any more.
+    ReleaseForgotten(ReleaseLabel),
     /// A client token and what it made.
     Token {
         /// The token.

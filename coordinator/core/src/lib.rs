@@ -17,6 +17,7 @@ pub mod preflight;
 pub mod queueing;
 pub mod quotas;
 pub mod release;
+pub mod retention;
 pub mod rules;
 mod run_index;
 pub mod schedule;

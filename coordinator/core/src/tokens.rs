@@ -46,6 +46,15 @@ impl Tokens {
             self.uses.remove_mut(&oldest);
         }
     }
+
+    /// Forgets the use that made something.
+    pub(crate) fn forget(&mut self, resource: &str) {
+        let made_it = |(key, made): (&Key, &TokenUse)| (made.resource == resource).then(|| key.clone());
+        let Some(key) = self.uses.iter().find_map(made_it) else { return };
+        self.uses.remove_mut(&key);
+        // A token that is used anew is as young as that use.
+        self.order = self.order.iter().filter(|other| **other != key).cloned().collect();
+    }
 }
 
 /// What is known counts, not in which order it was learned.

@@ -37,12 +37,17 @@ fn arrivals<'a>(world: &'a World, changes: &[Change]) -> Option<Vec<&'a JobRun>>
             Change::JobRun(run) if run.phase == RunPhase::Submitted => {
                 ids.insert(&run.id);
             }
-            Change::JobRunDocument { .. } | Change::ApplicationDocument { .. } | Change::Token { .. } => {}
+            // One that is forgotten had ended.
+            Change::JobRunForgotten(_)
+            | Change::JobRunDocument { .. }
+            | Change::ApplicationDocument { .. }
+            | Change::Token { .. } => {}
             Change::JobRun(_)
             | Change::Application(_)
             | Change::Worker(_)
             | Change::Agent(_)
-            | Change::Release(_) => return None,
+            | Change::Release(_)
+            | Change::ReleaseForgotten(_) => return None,
         }
     }
     let mut last: Vec<&JobRun> = world.waiting().rev().take(ids.len()).collect();

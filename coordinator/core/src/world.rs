@@ -250,9 +250,13 @@ impl World {
             Change::Release(release) => {
                 self.releases.insert_mut(release.label.clone(), release.clone());
             }
+            Change::ReleaseForgotten(label) => {
+                self.releases.remove_mut(label);
+            }
             Change::Token { token, resource } => {
                 self.tokens.insert(token, resource);
             }
+            Change::JobRunForgotten(run) => self.tokens.forget(run.id.as_str()),
             Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } => {}
         }
     }

@@ -201,7 +201,14 @@ fn log_transitions(changes: &[Change]) {
             Change::Release(release) => {
                 tracing::info!(release_label = %release.label, state = ?release.state, "release");
             }
-            Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } | Change::Token { .. } => {}
+            Change::ReleaseForgotten(label) => {
+                tracing::info!(release_label = %label, "release forgotten");
+            }
+            // Many at once; whoever asked for it tells their number.
+            Change::JobRunForgotten(_)
+            | Change::ApplicationDocument { .. }
+            | Change::JobRunDocument { .. }
+            | Change::Token { .. } => {}
         }
     }
 }

@@ -8,6 +8,8 @@ use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
+use time::format_description::well_known::Rfc2822;
+use time::{Duration, OffsetDateTime};
 
 const SERVICE: &str = "s3";
 
@@ -53,10 +55,15 @@ impl Objects {
         self.0.send(request).await?.accepted().await.map(drop)
     }
 
-    /// Whether there is such an object.
-    pub(super) async fn exists(&self, bucket: &str, key: &str) -> Result<bool, CliError> {
+    /// Whether there is such an object and it was written within a day; an older one may be about to be removed.
+    pub(super) async fn was_written_today(&self, bucket: &str, key: &str) -> Result<bool, CliError> {
         let answer = self.0.send(request("HeadObject", Method::HEAD, bucket, key)).await?;
-        if answer.status == 404 { Ok(false) } else { answer.accepted().await.map(|_| true) }
+        if answer.status == 404 {
+            return Ok(false);
+        }
+        let modified = answer.headers.get(http::header::LAST_MODIFIED).and_then(|time| time.to_str().ok());
+        let is_fresh = modified.is_some_and(|time| is_within_a_day(time, OffsetDateTime::now_utc()));
+        answer.accepted().await.map(|_| is_fresh)
     }
 
     /// Reads an object, unless it still has the tag `known`.
@@ -109,6 +116,11 @@ impl Objects {
     }
 }
 
+/// Whether a time as HTTP writes it is less than a day before `now`.
+fn is_within_a_day(time: &str, now: OffsetDateTime) -> bool {
+    OffsetDateTime::parse(time, &Rfc2822).is_ok_and(|time| now - time < Duration::DAY)
+}
+
 fn request(operation: &'static str, method: Method, bucket: &str, key: &str) -> Request {
     let slash = if key.is_empty() { "" } else { "/" };
     Request::new(SERVICE, operation, method, format!("/{bucket}{slash}{}", key_path(key)))
@@ -131,6 +143,19 @@ pub(super) fn file_sha256(path: &Path) -> Result<String, CliError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_uploaded_more_than_a_day_ago_is_uploaded_again() {
+        let now = OffsetDateTime::parse("Fri, 02 Jan 2026 12:00:00 GMT", &Rfc2822).unwrap();
+        for (time, fresh) in [
+            ("Fri, 02 Jan 2026 11:00:00 GMT", true),
+            ("Thu, 01 Jan 2026 12:00:01 GMT", true),
+            ("Thu, 01 Jan 2026 12:00:00 GMT", false),
+            ("yesterday", false),
+        ] {
+            assert_eq!(is_within_a_day(time, now), fresh, "{time}");
+        }
+    }
 
     #[test]
     fn a_files_digest_is_that_of_its_bytes() {

@@ -52,7 +52,7 @@ pub(super) async fn run(endpoint: Endpoint, options: &Run) -> Result<u8, CliErro
 
 async fn upload(objects: &Objects, submission: &Submission, bucket: &str) -> Result<(), CliError> {
     for upload in &submission.uploads {
-        if !objects.exists(bucket, &upload.key).await? {
+        if !objects.was_written_today(bucket, &upload.key).await? {
             objects.put_file(bucket, &upload.key, &upload.path, &upload.sha256).await?;
             screen::note(&format!("uploaded {} to s3://{bucket}/{}", upload.path.display(), upload.key));
         }

@@ -1,6 +1,7 @@
 //! Assembles release bundles on demand and keeps them in the object store, where agents fetch them.
 
-use super::Parts;
+use super::bundles::Bundles;
+use super::{Parts, retention};
 use anyhow::Context;
 use futures::StreamExt;
 use hearth_coordinator_core::command::Command;
@@ -9,8 +10,8 @@ use hearth_engine::Engine;
 use hearth_faults::{Point, reach};
 use hearth_objects::{Attributes, ObjectStore, WriteCondition};
 use hearth_releases::{
-    BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, Manifest, PhaseText, Target, build, default_cache_dir,
-    verify,
+    BuildRequest, BuiltBundle, BundleIdentity, Cancel, Catalog, Manifest, PhaseText, Shelf, Target, build,
+    default_cache_dir,
 };
 use hearth_types::ReleaseLabel;
 use std::path::Path;
@@ -37,23 +38,35 @@ pub(super) struct Builder {
     engine: Engine,
     objects: ObjectStore,
     catalog: Arc<Catalog>,
+    bundles: Bundles,
 }
 
 impl Builder {
-    pub(super) fn new(parts: &Parts) -> Self {
-        Self { engine: parts.engine.clone(), objects: parts.objects.clone(), catalog: parts.catalog.clone() }
+    /// Bundles that nobody uses are kept for `keep_unused`.
+    pub(super) fn new(parts: &Parts, keep_unused: Duration) -> Self {
+        Self {
+            engine: parts.engine.clone(),
+            objects: parts.objects.clone(),
+            catalog: parts.catalog.clone(),
+            bundles: Bundles::new(parts, keep_unused),
+        }
     }
 }
 
-/// Builds the releases asked for, one after another, until the coordinator stops.
+/// Builds the releases asked for, one after another, and removes bundles that nobody uses, until the coordinator stops.
 pub(super) async fn build_releases(
     mut wanted: mpsc::UnboundedReceiver<ReleaseLabel>,
-    builder: Builder,
+    mut builder: Builder,
     stopping: CancellationToken,
 ) {
+    let mut rounds = tokio::time::interval(retention::EVERY);
     loop {
         let label = tokio::select! {
             label = wanted.recv() => match label { Some(label) => label, None => return },
+            _ = rounds.tick() => {
+                builder.bundles.round().await;
+                continue;
+            }
             () = stopping.cancelled() => return,
         };
         tracing::info!(release_label = %label, "building a release");
@@ -92,7 +105,7 @@ impl Builder {
             let cache_dir = default_cache_dir();
             let work_dir = cache_dir.join("bundles");
             let progress = PhaseText::new(TELL_EVERY, move |text| drop(steps.try_send(text)));
-            if let Some(imported) = imported(&work_dir, &BundleIdentity::new(&manifest, target)) {
+            if let Some(imported) = imported(&work_dir, &manifest, target) {
                 return Ok((imported, Origin::Imported));
             }
             let request =
@@ -172,10 +185,8 @@ enum Origin {
 }
 
 /// A bundle of exactly this content that `hearth release build` or `import` left, for sites without a network.
-fn imported(dir: &Path, wanted: &BundleIdentity) -> Option<BuiltBundle> {
-    let files = std::fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.filter(|path| path.to_string_lossy().ends_with(".tar.zst")).find_map(|path| {
-        let info = verify(&path).ok().filter(|info| info.identity == *wanted)?;
-        Some(BuiltBundle { path, sha256: info.sha256, bytes: info.bytes })
-    })
+fn imported(dir: &Path, manifest: &Manifest, target: Target) -> Option<BuiltBundle> {
+    let (path, info) =
+        Shelf::new(dir.to_owned()).find(&BundleIdentity::new(manifest, target), target.arch)?;
+    Some(BuiltBundle { path, sha256: info.sha256, bytes: info.bytes })
 }

@@ -6,6 +6,7 @@ use super::agents_page::AgentsPage;
 use super::gatekeeper::IdentityGate;
 use super::listener::Caller;
 use super::progress::ProgressPage;
+use super::retention::{Counts, Kind};
 use crate::config::CoordinatorConfig;
 use crate::control::{Control, LINKS, SECRET};
 use crate::ui::as_file;
@@ -56,7 +57,11 @@ impl Front {
             now,
         ));
         Ok(Self {
-            metrics: Arc::new(CoordinatorMetrics { engine: parts.engine.clone(), api: api.clone() }),
+            metrics: Arc::new(CoordinatorMetrics {
+                engine: parts.engine.clone(),
+                api: api.clone(),
+                removed: parts.removed.clone(),
+            }),
             api,
             objects: gateway(parts.objects.clone(), gate, &config.region, sig_v2),
             progress: Arc::new(ProgressPage {
@@ -171,6 +176,7 @@ async fn answer(
 struct CoordinatorMetrics {
     engine: Engine,
     api: Arc<Api>,
+    removed: Arc<Counts>,
 }
 
 impl CoordinatorMetrics {
@@ -189,6 +195,10 @@ impl CoordinatorMetrics {
             metrics.counters("requests_throttled", "Requests refused beyond their operation's limit");
         for (operation, refused) in self.api.throttle().refusals() {
             throttled.get_or_create(&[("operation", operation)]).inc_by(refused);
+        }
+        let removed = metrics.counters("removed", "What was kept for long enough and removed");
+        for kind in Kind::ALL {
+            removed.get_or_create(&[("kind", kind.as_str())]).inc_by(self.removed.of(kind));
         }
         metrics.gauge("workers", "Live workers").set(count(world.workers().count()));
         let attached = world.agents().filter(|agent| agent.is_in_contact()).count();

@@ -2,6 +2,7 @@
 
 mod agents_page;
 mod builds;
+mod bundles;
 mod certificates;
 mod documents;
 mod env_file;
@@ -115,6 +116,7 @@ struct Parts {
     engine: Engine,
     catalog: Arc<Catalog>,
     master_key: [u8; 32],
+    removed: Arc<retention::Counts>,
 }
 
 impl Coordinator {
@@ -168,9 +170,10 @@ impl Coordinator {
         let performing =
             perform_effects(owed, parts.engine.clone(), epoch, sessions.clone(), supplies.clone(), builds);
         tasks.spawn(stopping.clone().run_until_cancelled_owned(performing));
-        let retention = retention::keep(parts.objects.clone(), config.managed_log_retention());
-        tasks.spawn(stopping.clone().run_until_cancelled_owned(retention));
-        tasks.spawn(builds::build_releases(to_build, builds::Builder::new(&parts), stopping.clone()));
+        let retention = retention::Retention::new(&parts, config.keep());
+        tasks.spawn(stopping.clone().run_until_cancelled_owned(retention.run()));
+        let builder = builds::Builder::new(&parts, config.keep().bundles);
+        tasks.spawn(builds::build_releases(to_build, builder, stopping.clone()));
 
         let service = AgentService {
             engine: parts.engine.clone(),
@@ -282,7 +285,15 @@ async fn open_parts(
     let engine = Engine::start(store.clone(), effects, config.lease_terms(), config.quotas()).await?;
     let identity = Arc::new(identity);
     identity.guard_launches(Arc::new(Guard(engine.clone())));
-    Ok(Parts { store, objects, identity, engine, catalog: Arc::new(catalog), master_key })
+    Ok(Parts {
+        store,
+        objects,
+        identity,
+        engine,
+        catalog: Arc::new(catalog),
+        master_key,
+        removed: Arc::default(),
+    })
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {

@@ -8,6 +8,7 @@ mod error;
 mod listing;
 mod reads;
 mod restored;
+mod retention;
 mod schema;
 mod writer;
 

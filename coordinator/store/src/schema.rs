@@ -50,6 +50,11 @@ UPDATE applications
              json_object('secs', (document ->> '$.schedulerConfiguration.queueTimeoutMinutes') * 60, 'nanos', 0))
  WHERE document ->> '$.schedulerConfiguration.queueTimeoutMinutes' IS NOT NULL;
 ",
+    // By which what is too old is found.
+    r"
+CREATE INDEX job_runs_ended ON job_runs (row ->> '$.ended_at', id) WHERE active = 0;
+CREATE INDEX client_tokens_of ON client_tokens (resource);
+",
 ];
 
 /// What the state database must be.

@@ -2,6 +2,7 @@
 
 use crate::documents::{self, Document, DocumentConflict};
 use crate::enrolment::{self, Enrolled, JoinToken, TokenRefused};
+use crate::retention;
 use crate::{Store, StoreError};
 use hearth_coordinator_core::command::Change;
 use hearth_faults::{Point, reach};
@@ -26,6 +27,7 @@ enum Job {
     Delete { kind: String, id: String, revision: u64, answer: Answer<Result<(), DocumentConflict>> },
     IssueToken { token: JoinToken, answer: Answer<()> },
     Enrol { enrolled: Enrolled, answer: Answer<Result<AgentId, TokenRefused>> },
+    ForgetEvents { before: Timestamp, most: u32, answer: Answer<u64> },
 }
 
 /// Handle of the writer's task; the task ends when the last handle is gone.
@@ -86,6 +88,11 @@ impl Store {
     pub async fn enrol(&self, enrolled: Enrolled) -> Result<Result<AgentId, TokenRefused>, StoreError> {
         self.writer.ask(|answer| Job::Enrol { enrolled, answer }).await
     }
+
+    /// Removes the oldest events, at most `most` of them, that are from before a time; says how many there were.
+    pub async fn forget_events(&self, before: Timestamp, most: u32) -> Result<u64, StoreError> {
+        self.writer.ask(|answer| Job::ForgetEvents { before, most, answer }).await
+    }
 }
 
 /// An executed job whose answer waits for the commit.
@@ -102,6 +109,7 @@ impl Job {
             Self::Put { answer, .. } => drop(answer.send(Err(error))),
             Self::Delete { answer, .. } => drop(answer.send(Err(error))),
             Self::Enrol { answer, .. } => drop(answer.send(Err(error))),
+            Self::ForgetEvents { answer, .. } => drop(answer.send(Err(error))),
         }
     }
 }
@@ -196,6 +204,10 @@ async fn execute(connection: &mut SqliteConnection, job: Job) -> (bool, Waiting)
         }
         Job::Enrol { enrolled, answer } => {
             let done = enrolment::consume(connection, enrolled).await;
+            settle(done, answer)
+        }
+        Job::ForgetEvents { before, most, answer } => {
+            let done = retention::forget_events(connection, before, most).await;
             settle(done, answer)
         }
     }
@@ -300,6 +312,10 @@ async fn write_change(
         )
         .bind(release.label.as_str())
         .bind(text(release)?),
+        Change::JobRunForgotten(run) => return retention::forget_run(connection, run).await,
+        Change::ReleaseForgotten(label) => {
+            sqlx::query("DELETE FROM releases WHERE label = ?1").bind(label.as_str())
+        }
         // No upsert: a second use of a token must never pass here unseen.
         Change::Token { token, resource } => {
             sqlx::query("INSERT INTO client_tokens (scope, token, digest, resource) VALUES (?1, ?2, ?3, ?4)")

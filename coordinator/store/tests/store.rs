@@ -10,6 +10,7 @@ use hearth_coordinator_core::application::Application;
 use hearth_coordinator_core::command::Change;
 use hearth_coordinator_core::lease::LeaseTerms;
 use hearth_coordinator_core::release::{Release, ReleaseState};
+use hearth_coordinator_core::retention::EndedRun;
 use hearth_store::{
     Cursor, Document, Enrolled, JoinToken, ObjectsRestored, RunFilter, Store, StoreError, TokenRefused,
     Unfinished, prepare_restored,
@@ -326,5 +327,87 @@ async fn a_restored_database_begins_beyond_every_term_the_lost_one_can_have_had(
         drop(store);
         let (again, _) = prepare_restored(&file, Timestamp::from_millis(0), objects).await.unwrap();
         assert!(again > highest, "a clock that was set back: {again:?} after {highest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_job_run_takes_its_workers_token_and_tags_with_it_and_nothing_else() {
+    let kept = kept().await;
+    let mut cluster = Cluster::in_service(vec![application("app")], vec![agent("a", 8)]);
+    for run in ["r-1", "r-2"] {
+        cluster.now += 10;
+        cluster.ask(start(run, "app", spec(1, 0, 1, 1))).unwrap();
+        cluster.settle();
+    }
+    cluster.ask(start("active", "app", spec(1, 0, 1, 1))).unwrap();
+    for changes in std::mem::take(&mut cluster.journal) {
+        kept.store.commit(changes, NOW).await.unwrap();
+    }
+    for run in ["r-1", "r-2"] {
+        let (kind, id) = ("tags".to_owned(), format!("app/{run}"));
+        let document = Document { kind, id, revision: 0, body: json!({}) };
+        kept.store.put_document(document).await.unwrap().unwrap();
+    }
+    let late = Timestamp::from_millis(i64::MAX);
+    let ended = kept.store.ended_before(late, None, 10).await.unwrap();
+    assert_eq!(ended.iter().map(|run| run.id.as_str()).collect::<Vec<_>>(), ["r-1", "r-2"]);
+    assert_eq!(kept.store.ended_before(late, None, 1).await.unwrap(), ended[..1]);
+    assert_eq!(kept.store.ended_before(late, Some(&ended[0]), 10).await.unwrap(), ended[1..]);
+    assert_eq!(kept.store.ended_before(ended[1].ended_at, None, 10).await.unwrap(), ended[..1]);
+
+    // A claim that an active one has ended removes nothing.
+    let active = EndedRun { id: world_model::run_id("active"), ..ended[0].clone() };
+    let forget = [ended[0].clone(), active].map(Change::JobRunForgotten);
+    kept.store.commit(forget.to_vec(), NOW).await.unwrap();
+    for (run, stays) in [("r-1", false), ("r-2", true), ("active", true)] {
+        let id = world_model::run_id(run);
+        assert_eq!(kept.store.job_run(&id).await.unwrap().is_some(), stays, "{run}");
+        assert_eq!(!kept.store.workers_of(&id).await.unwrap().is_empty(), stays && run != "active", "{run}");
+        assert_eq!(
+            kept.store.token_uses(&[&token("app", run)]).await.unwrap().len(),
+            usize::from(stays),
+            "{run}"
+        );
+        let tags = kept.store.document("tags", &format!("app/{run}")).await.unwrap();
+        assert_eq!(tags.is_some(), stays && run != "active", "{run}");
+    }
+}
+
+#[tokio::test]
+async fn old_events_are_forgotten_in_small_parts() {
+    let kept = kept().await;
+    for (name, at) in [("a", 1), ("b", 2), ("c", 3)] {
+        let made = vec![Change::Application(made_at(name, at))];
+        kept.store.commit(made, Timestamp::from_millis(at)).await.unwrap();
+    }
+    let forget =
+        async |before, most| kept.store.forget_events(Timestamp::from_millis(before), most).await.unwrap();
+    assert_eq!(forget(3, 1).await, 1);
+    assert_eq!(forget(3, 10).await, 1);
+    assert_eq!(forget(3, 10).await, 0);
+    let mut connection =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&kept.file)).await.unwrap();
+    let left: Vec<(String,)> =
+        sqlx::query_as("SELECT resource FROM events").fetch_all(&mut connection).await.unwrap();
+    assert_eq!(left, [("c".to_owned(),)]);
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_found_by_an_index() {
+    let kept = kept().await;
+    let mut connection =
+        SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&kept.file)).await.unwrap();
+    for (sql, index) in [
+        (
+            "EXPLAIN QUERY PLAN SELECT id FROM job_runs WHERE active = 0 AND row ->> '$.ended_at' < 1
+              AND (row ->> '$.ended_at', id) > (0, '') ORDER BY row ->> '$.ended_at', id LIMIT 3",
+            "job_runs_ended",
+        ),
+        ("EXPLAIN QUERY PLAN DELETE FROM client_tokens WHERE resource = 'x'", "client_tokens_of"),
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap();
+        let plan: Vec<String> = plan.into_iter().map(|(.., detail)| detail).collect();
+        assert!(plan.iter().all(|step| step.contains(index) && !step.contains("TEMP B-TREE")), "{plan:?}");
     }
 }

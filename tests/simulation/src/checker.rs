@@ -163,6 +163,8 @@ impl Cluster {
             | Change::JobRunDocument { .. }
             | Change::Agent(_)
             | Change::Release(_)
+            | Change::JobRunForgotten(_)
+            | Change::ReleaseForgotten(_)
             | Change::Token { .. } => Ok(()),
         };
         if self.trace.is_kept() {

@@ -32,6 +32,8 @@ impl Rows {
             Change::Worker(row) => drop(self.workers.insert(row.id.clone(), row.clone())),
             Change::Agent(row) => drop(self.agents.insert(row.id.clone(), row.clone())),
             Change::Release(row) => drop(self.releases.insert(row.label.clone(), row.clone())),
+            Change::JobRunForgotten(run) => drop(self.runs.remove(&run.id)),
+            Change::ReleaseForgotten(label) => drop(self.releases.remove(label)),
             Change::Token { token, resource } => {
                 let key = (token.scope.clone(), token.token.clone());
                 if self.tokens.insert(key, (token.clone(), resource.clone())).is_some() {

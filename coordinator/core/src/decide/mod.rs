@@ -6,6 +6,7 @@
 mod agents;
 mod applications;
 mod attempts;
+mod forgetting;
 mod leases;
 mod outcomes;
 mod placing;
@@ -54,6 +55,8 @@ pub fn decide(world: &mut World, command: Command, now: Now) -> Result<Decision,
             turn.driver_said(&agent, &worker, launch, word)
         }
         Command::ReleaseIs(release) => turn.release_is(release),
+        Command::ForgetJobRuns { ended, keep } => turn.forget_job_runs(ended, keep),
+        Command::ForgetRelease(label) => turn.forget_release(label),
         Command::Place { plan, ids } => turn.place(plan, ids),
         Command::TimePassed => turn.time_passed(),
     };

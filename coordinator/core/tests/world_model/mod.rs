@@ -12,6 +12,7 @@ use hearth_coordinator_core::decide::{decide, owed_effects};
 use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, Retries, RunPhase, RunSpec};
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::release::{Release, ReleaseState};
+use hearth_coordinator_core::retention::EndedRun;
 use hearth_coordinator_core::schedule::{Plan, schedule};
 use hearth_coordinator_core::turn::Planner;
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
@@ -302,12 +303,45 @@ impl Rows {
             Change::Worker(worker) => drop(self.workers.insert(worker.id.clone(), row)),
             Change::Agent(agent) => drop(self.agents.insert(agent.id.clone(), row)),
             Change::Release(release) => drop(self.releases.insert(release.label.clone(), row)),
+            Change::ReleaseForgotten(label) => drop(self.releases.remove(label)),
+            Change::JobRunForgotten(run) => self.forget(run),
             Change::Token { token, .. } => {
                 let key = (token.scope.clone(), token.token.clone());
                 assert!(self.tokens.insert(key, row).is_none(), "a token is used once");
             }
             Change::ApplicationDocument { .. } | Change::JobRunDocument { .. } => {}
         }
+    }
+
+    /// A job run goes with all that belongs to it, and never before its time.
+    fn forget(&mut self, run: &EndedRun) {
+        let row = self.runs.remove(&run.id);
+        if let Some(Change::JobRun(row)) = &row {
+            assert_eq!(row.ended_at, Some(run.ended_at), "{} is forgotten as it ended", run.id);
+        }
+        assert!(row.is_some(), "{} is forgotten once", run.id);
+        self.workers.retain(|_, row| match row {
+            Change::Worker(worker) if worker.run == run.id => {
+                assert!(!worker.is_live(), "{} of {} lives", worker.id, run.id);
+                false
+            }
+            _ => true,
+        });
+        self.tokens
+            .retain(|_, row| !matches!(row, Change::Token { resource, .. } if *resource == run.id.as_str()));
+    }
+
+    /// Every job run that has ended.
+    pub(crate) fn ended(&self) -> Vec<EndedRun> {
+        let ended = |row: &Change| match row {
+            Change::JobRun(run) => Some(EndedRun {
+                ended_at: run.ended_at?,
+                id: run.id.clone(),
+                application: run.application.clone(),
+            }),
+            _ => None,
+        };
+        self.runs.values().filter_map(ended).collect()
     }
 
     /// The world from scratch.
