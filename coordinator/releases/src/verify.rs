@@ -51,7 +51,8 @@ pub(crate) fn identify(path: &Path) -> Result<BundleIdentity> {
 /// [`Error::BadBundle`] with what is wrong; [`Error::Io`].
 pub fn verify(path: &Path) -> Result<BundleInfo> {
     let bad = |reason: String| Error::BadBundle { path: path.to_owned(), reason };
-    let broken = |error: io::Error| bad(format!("it cannot be read to its end ({error})"));
+    let broken =
+        |error: io::Error| bad(format!("it cannot be read to its end ({error}); copy or build it anew"));
     let file = File::open(path).map_err(Error::io("open", path))?;
     let mut decoder =
         zstd::Decoder::with_buffer(BufReader::with_capacity(1 << 20, Hashing::new(file))).map_err(broken)?;
