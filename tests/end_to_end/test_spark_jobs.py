@@ -110,6 +110,9 @@ def test_the_well_known_examples_are_at_their_well_known_paths(jobs):
 
 
 def test_parquet_on_both_schemes_with_the_magic_committer(jobs):
+    # Another writer of the same table is in the middle of its work.
+    of_another = {"Bucket": jobs.bucket, "Key": "tables/second/part-of-another"}
+    upload = jobs.s3.create_multipart_upload(**of_another)["UploadId"]
     job = jobs.run(jobs.put("parquet.py", script("""
         import sys
         from pyspark.sql import SparkSession
@@ -128,6 +131,9 @@ def test_parquet_on_both_schemes_with_the_magic_committer(jobs):
         assert success, f"{table}: _SUCCESS is empty, so no committer of S3A wrote it"
         assert json.loads(success)["committer"] == "magic", success
         assert not [key for key in jobs.keys(f"tables/{table}/") if "__magic" in key or "_temporary" in key]
+    pending = jobs.s3.list_multipart_uploads(Bucket=jobs.bucket).get("Uploads", [])
+    assert [one["UploadId"] for one in pending] == [upload], "what another writes is not aborted, and the job left nothing pending"
+    jobs.s3.abort_multipart_upload(**of_another, UploadId=upload)
 
 
 def test_dynamic_partition_overwrite_works_unchanged(jobs):

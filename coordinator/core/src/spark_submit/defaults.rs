@@ -10,7 +10,7 @@ const EXECUTORS: u64 = 3;
 const MAXIMUM_EXECUTORS_UNTIL_6_9: &str = "100";
 
 /// Defaults of every release. Sizes and counts are the guide's; the rest is what hearth's engine needs.
-const DEFAULTS: [(&str, &str); 19] = [
+const DEFAULTS: [(&str, &str); 20] = [
     ("spark.authenticate", "true"),
     ("spark.driver.cores", "4"),
     ("spark.driver.memory", "14G"),
@@ -29,6 +29,9 @@ const DEFAULTS: [(&str, &str); 19] = [
     ("spark.executor.memory", "14G"),
     ("spark.network.crypto.enabled", "false"),
     // Both schemes are the same store: users write `s3://`, Hadoop's client is called `s3a`.
+    // Else a job that commits would abort what others are writing below the same path, and its role would have to be
+    // allowed to list uploads (up to Hadoop 3.3.1), which the guide's is not (guide:721-730).
+    ("spark.hadoop.fs.s3a.committer.abort.pending.uploads", "false"),
     ("spark.hadoop.fs.s3.impl", S3A),
     ("spark.hadoop.fs.s3a.impl", S3A),
     ("spark.hadoop.fs.s3n.impl", S3A),
