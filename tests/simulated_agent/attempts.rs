@@ -1,11 +1,20 @@
 //! Attempts of a job run: how they follow each other, and how they are shown (guide:3198-3303).
 
-use crate::harness::{Cluster, Submission};
+use crate::harness::{Cluster, Job, Submission};
 use crate::host::{Host, room_for};
+use crate::stream::Stream;
 use crate::worker::Worker;
 use hearth_proto::v1;
 use http::Method;
 use serde_json::{Value, json};
+
+/// The first driver, which failed, and the orders of it and of the next.
+async fn first_attempt_fails(stream: &Stream, job: &Job) -> (Worker, Vec<v1::StartWorker>) {
+    let first = stream.driver(job).await;
+    stream.say(first.runs()).await;
+    stream.say(first.exits(1)).await;
+    (first, stream.starts(job, v1::WorkerKind::SparkDriver, 2).await)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_attempt_is_followed_by_the_next_and_the_last_one_counts() {
@@ -13,10 +22,7 @@ async fn a_failed_attempt_is_followed_by_the_next_and_the_last_one_counts() {
     let host = Host::enrol(&cluster, room_for(1)).await;
     let stream = host.attach(&cluster, vec![]).await;
     let job = cluster.submit(&Submission::of_executors(0).attempts(2)).await;
-    let first = stream.driver(&job).await;
-    stream.say(first.runs()).await;
-    stream.say(first.exits(1)).await;
-    let orders = stream.starts(&job, v1::WorkerKind::SparkDriver, 2).await;
+    let (first, orders) = first_attempt_fails(&stream, &job).await;
     assert_ne!(orders[0].secret, orders[1].secret, "a launch has its own secret");
     let second = Worker::of(&orders[1]);
     assert_eq!(second.launch, v1::Launch { attempt: 2, launch: 1 });
@@ -50,10 +56,7 @@ async fn the_story_of_a_job_run_is_told_with_its_attempts_and_hosts() {
     let host = Host::enrol(&cluster, room_for(1)).await;
     let stream = host.attach(&cluster, vec![]).await;
     let job = cluster.submit(&Submission::of_executors(0).attempts(2)).await;
-    let first = stream.driver(&job).await;
-    stream.say(first.runs()).await;
-    stream.say(first.exits(1)).await;
-    let orders = stream.starts(&job, v1::WorkerKind::SparkDriver, 2).await;
+    let (_, orders) = first_attempt_fails(&stream, &job).await;
     let second = Worker::of(&orders[1]);
     stream.say(second.runs()).await;
     stream.say(second.exits(0)).await;

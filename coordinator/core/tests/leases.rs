@@ -3,8 +3,8 @@
 
 mod world_model;
 
-use hearth_coordinator_core::command::{Command, Effect, News};
-use hearth_coordinator_core::job_run::{CancelCause, Outcome, RunSpec};
+use hearth_coordinator_core::command::{Effect, News};
+use hearth_coordinator_core::job_run::{Outcome, RunSpec};
 use hearth_coordinator_core::telling;
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{AgentId, JobRunState, WorkerId, WorkerSize};
@@ -309,9 +309,7 @@ fn a_cancelled_driver_out_of_contact_is_not_replaced() {
     let mut cluster = running(&["a", "b"], spec(1, 0, 1, 2));
     let first = driver(&cluster);
     cluster.cut_off(0);
-    let (application, run) = (first.application.clone(), run_id("r"));
-    let cause = hearth_coordinator_core::job_run::CancelCause::Requested;
-    cluster.ask(Command::CancelJobRun { application, run, cause, grace: Duration::ZERO }).expect("cancelled");
+    cluster.cancel("r", Duration::ZERO);
     cluster.pass(OVER);
     assert_eq!(cluster.run("r").state(), JobRunState::Cancelling, "it may be alive still");
     let state = &cluster.world.worker(&first.id).expect("live").state;
@@ -346,13 +344,7 @@ fn users_are_told_since_when_a_drivers_host_is_silent_and_what_follows() {
     cluster.cut_off(0);
     cluster.pass(10_000);
     assert_eq!(told(&cluster), format!("{silent}attempt 1 fails at 1970-01-12T13:56:40Z."));
-    let cancel = Command::CancelJobRun {
-        application: cluster.run("r").application.clone(),
-        run: run_id("r"),
-        cause: CancelCause::Requested,
-        grace: Duration::ZERO,
-    };
-    cluster.ask(cancel).expect("accepted");
+    cluster.cancel("r", Duration::ZERO);
     let gone = "its workers count as gone at 1970-01-12T13:56:40Z.";
     assert_eq!(told(&cluster), format!("Job run was cancelled by request. {silent}{gone}"));
     let lost = cluster.run("r").clone();

@@ -2,8 +2,7 @@
 
 mod world_model;
 
-use hearth_coordinator_core::command::Command;
-use hearth_coordinator_core::job_run::{CancelCause, RunSpec};
+use hearth_coordinator_core::job_run::RunSpec;
 use hearth_coordinator_core::preflight::doubt_of_bundle;
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::telling;
@@ -148,12 +147,6 @@ fn a_driver_that_fits_nowhere_is_told_of_first() {
     let told = told(&cluster);
     assert!(told.contains("no host is that large"), "{told}");
     assert!(!told.contains("No executor"), "{told}");
-    let cancel = Command::CancelJobRun {
-        application: cluster.run("r").application.clone(),
-        run: run_id("r"),
-        cause: CancelCause::Requested,
-        grace: Duration::ZERO,
-    };
-    cluster.ask(cancel).expect("accepted");
+    cluster.cancel("r", Duration::ZERO);
     assert!(cluster.world.run(&run_id("r")).is_none(), "it holds nothing and is over");
 }

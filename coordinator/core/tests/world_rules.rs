@@ -726,15 +726,14 @@ fn an_idle_application_stops_by_itself_and_a_job_run_starts_it_again() {
 #[test]
 fn a_repeated_cancel_is_answered_and_survives_a_broken_stream() {
     let mut cluster = running(spec(1, 0, 1, 2));
-    let cancel = |cluster: &mut Cluster, seconds| {
-        let (application, run) = (application_id("app"), run_id("r"));
-        let grace = Duration::from_secs(seconds);
-        let cause = CancelCause::Requested;
-        cluster.ask(Command::CancelJobRun { application, run, cause, grace }).expect("active")
-    };
-    let first = cancel(&mut cluster, 120);
-    assert!(matches!(first.effects[..], [Effect::Stop { grace, .. }] if grace == Duration::from_secs(120)));
-    assert_eq!(cancel(&mut cluster, 5).changes, [], "a repeated wish is answered and changes nothing");
+    let asked = Duration::from_secs(120);
+    let first = cluster.cancel("r", asked);
+    assert!(matches!(first.effects[..], [Effect::Stop { grace, .. }] if grace == asked));
+    assert_eq!(
+        cluster.cancel("r", Duration::from_secs(5)).changes,
+        [],
+        "a repeated wish is answered and changes nothing"
+    );
     cluster.cut_off(0);
     cluster.attach(0);
     cluster.flow();

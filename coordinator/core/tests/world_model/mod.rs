@@ -9,7 +9,9 @@ use hearth_coordinator_core::command::{
     Change, ClientToken, Command, Decision, Effect, Refusal, Report, ReportState,
 };
 use hearth_coordinator_core::decide::{decide, owed_effects};
-use hearth_coordinator_core::job_run::{JobRun, Outcome, ProcessSpec, Retries, RunPhase, RunSpec};
+use hearth_coordinator_core::job_run::{
+    CancelCause, JobRun, Outcome, ProcessSpec, Retries, RunPhase, RunSpec,
+};
 use hearth_coordinator_core::quotas::Quotas;
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::retention::EndedRun;
@@ -567,6 +569,13 @@ impl Cluster {
                 host.inbox.push_back(effect.clone());
             }
         }
+    }
+
+    /// What comes of an active run's cancelling by its user.
+    pub(crate) fn cancel(&mut self, name: &str, grace: Duration) -> Decision {
+        let (application, run) = (self.run(name).application.clone(), run_id(name));
+        let cause = CancelCause::Requested;
+        self.ask(Command::CancelJobRun { application, run, cause, grace }).expect("active")
     }
 
     pub(crate) fn attach(&mut self, host: usize) {
