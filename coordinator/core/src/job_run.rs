@@ -7,6 +7,7 @@ use hearth_types::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -242,6 +243,10 @@ pub struct ExecutorExit {
 /// Ends of executors that are remembered for their driver.
 const EXITS_REMEMBERED: usize = 32;
 
+/// Failed attempts that are remembered: all of a batch job run; of a streaming one, which may go on for years, many more
+/// than its rule counts.
+const FAILED_REMEMBERED: usize = 50;
+
 /// An attempt that failed and was followed by another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
@@ -299,7 +304,7 @@ pub struct JobRun {
     /// Agents whose hosts could not start a worker of the current attempt: others are chosen while there are any.
     #[serde(default)]
     pub avoids: Vec<AgentId>,
-    /// The attempts before the current one, in order.
+    /// The attempts before the current one that are remembered, in order.
     #[serde(default)]
     pub failed_attempts: Vec<FailedAttempt>,
     /// When the current attempt's driver first ran, if it did.
@@ -365,6 +370,19 @@ impl JobRun {
         self.exits.push(exit);
         let surplus = self.exits.len().saturating_sub(EXITS_REMEMBERED);
         self.exits.drain(..surplus);
+    }
+
+    /// Remembers an attempt that failed; the oldest makes room.
+    pub(crate) fn remember_failed(&mut self, failed: FailedAttempt) {
+        self.failed_attempts.push(failed);
+        let surplus = self.failed_attempts.len().saturating_sub(FAILED_REMEMBERED);
+        self.failed_attempts.drain(..surplus);
+    }
+
+    /// The attempts of which is known how they went, the current one included.
+    pub fn remembered_attempts(&self) -> RangeInclusive<u32> {
+        let first = self.failed_attempts.first().map_or(self.launch.attempt, |failed| failed.attempt);
+        first..=self.launch.attempt
     }
 
     /// Remembers that an agent's host could not start a worker of the current attempt.

@@ -19,6 +19,9 @@ pub struct Event {
 pub fn timeline(world: &World, run: &JobRun, workers: &[Worker]) -> Vec<Event> {
     let mut story = Story { events: Vec::new() };
     story.tell(run.created_at, submission(run));
+    if let Some(oldest) = run.failed_attempts.first().filter(|oldest| oldest.attempt > 1) {
+        story.tell(oldest.created_at, format!("{} attempts had failed", oldest.attempt - 1));
+    }
     for failed in &run.failed_attempts {
         story.tell(failed.ended_at, format!("attempt {} failed: {}", failed.attempt, failed.details));
     }

@@ -8,6 +8,7 @@ use hearth_coordinator_core::job_run::{
 };
 use hearth_coordinator_core::release::{Release, ReleaseState};
 use hearth_coordinator_core::schedule::{Plan, schedule};
+use hearth_coordinator_core::timeline::timeline;
 use hearth_coordinator_core::worker::{Exit, Role, Worker, WorkerState};
 use hearth_types::{ApplicationState, Architecture, JobRunState, Launch, WorkerSize};
 use std::collections::BTreeSet;
@@ -540,6 +541,27 @@ fn a_streaming_job_run_is_tried_again_unless_too_many_attempts_failed_within_an_
     let failed = driver(&cluster);
     end(&mut cluster, &failed, fails());
     assert_eq!(cluster.outcomes[&run_id("r")], Outcome::Failed, "1 means no retries");
+}
+
+#[test]
+fn a_streaming_job_run_that_fails_for_ever_remembers_its_latest_attempts_alone() {
+    let mut streaming = spec(1, 0, 1, 1);
+    streaming.retries = Retries::FailuresPerHour(2);
+    let mut cluster = running(streaming);
+    assert_eq!(cluster.run("r").remembered_attempts(), 1..=1);
+    for attempt in 2..=60 {
+        cluster.pass(3_600_000);
+        let failed = driver(&cluster);
+        end(&mut cluster, &failed, fails());
+        assert_eq!(cluster.run("r").launch.attempt, attempt);
+        cluster.schedule();
+        cluster.flow();
+    }
+    let run = cluster.run("r");
+    assert_eq!((run.failed_attempts.len(), run.remembered_attempts()), (50, 10..=60));
+    let told: Vec<String> = timeline(&cluster.world, run, &[]).into_iter().map(|event| event.what).collect();
+    assert_eq!(told[1], "9 attempts had failed");
+    assert!(told[2].starts_with("attempt 10 failed: "), "{told:?}");
 }
 
 #[test]

@@ -35,7 +35,7 @@ impl Control {
         attempt: Option<u32>,
     ) -> Result<Dashboard, ControlError> {
         let run = self.run_of(application, id).await?.run;
-        let attempt = super::job_runs::existing_attempt(id, attempt, run.launch.attempt)?;
+        let attempt = super::job_runs::existing_attempt(id, attempt, &(1..=run.launch.attempt))?;
         let world = self.engine.snapshot();
         match live_ui(&world, id, attempt) {
             LiveUi::Served { .. } | LiveUi::OutOfContact { .. } => {}

@@ -15,6 +15,7 @@ use hearth_identity::{Context, IdentityPolicy, Role, ServiceRefused};
 use hearth_store::{JobRunRecord, RunFilter};
 use hearth_types::{ApplicationId, ApplicationState, JobRunId, JobRunState, ReleaseLabel, Timestamp};
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -182,7 +183,7 @@ impl Control {
         let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
         let record =
             found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
-        let attempt = existing_attempt(id, attempt, record.run.launch.attempt)?;
+        let attempt = existing_attempt(id, attempt, &record.run.remembered_attempts())?;
         let mut run = self.view(record, attempt)?;
         let resource = TaggedResource::JobRun(application.clone(), id.clone());
         self.lay_over_tags(resource, &mut run.tags).await?;
@@ -231,7 +232,7 @@ impl Control {
         let found = self.store.job_run(id).await.map_err(ControlError::internal)?;
         let record =
             found.filter(|record| record.run.application == *application).ok_or_else(|| no_job_run(id))?;
-        let (attempts, next) = paging::attempts(record.run.launch.attempt, &page)?;
+        let (attempts, next) = paging::attempts(record.run.remembered_attempts(), &page)?;
         let items =
             attempts.into_iter().map(|attempt| self.view(record.clone(), attempt).map(attempt_summary));
         Ok(Listing { items: items.collect::<Result<_, _>>()?, next })
@@ -269,18 +270,22 @@ impl Control {
     }
 }
 
-/// The attempt named, or the latest.
+/// The attempt named, or the latest of these.
 pub(super) fn existing_attempt(
     id: &JobRunId,
     attempt: Option<u32>,
-    latest: u32,
+    known: &RangeInclusive<u32>,
 ) -> Result<u32, ControlError> {
     match attempt {
-        None => Ok(latest),
-        Some(attempt) if (1..=latest).contains(&attempt) => Ok(attempt),
-        Some(attempt) => Err(ControlError::NotFound {
-            message: format!("Attempt {attempt} of job run {id} does not exist."),
-        }),
+        None => Ok(*known.end()),
+        Some(attempt) if known.contains(&attempt) => Ok(attempt),
+        Some(attempt) => {
+            let why = match attempt < *known.start() {
+                true => format!("is not remembered any more; the first one that is: {}", known.start()),
+                false => "does not exist".to_owned(),
+            };
+            Err(ControlError::NotFound { message: format!("Attempt {attempt} of job run {id} {why}.") })
+        }
     }
 }
 

@@ -20,7 +20,7 @@ impl Turn<'_> {
     /// Lets an attempt fail and another follow. Its driver is not placed before the workers of this one are gone from
     /// every host in contact.
     pub(super) fn next_attempt(&mut self, mut run: JobRun, why: String) {
-        run.failed_attempts.push(FailedAttempt {
+        run.remember_failed(FailedAttempt {
             attempt: run.launch.attempt,
             details: why.clone(),
             created_at: run.attempt_created_at(),
