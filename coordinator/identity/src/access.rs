@@ -128,7 +128,7 @@ impl Identity {
     ) -> Result<Authenticated, CredentialError> {
         if let Some(token) = session_token {
             let claims = self.verify_session(token, access_key_id, now)?;
-            let arn = self.subject(&claims).ok_or(CredentialError::Unknown)?.arn();
+            let arn = self.subject(&self.directory(), &claims).ok_or(CredentialError::Unknown)?.arn();
             let secret_access_key = self.vault.session_secret(access_key_id);
             return Ok(Authenticated { principal: Principal::Session { claims, arn }, secret_access_key });
         }
@@ -172,30 +172,43 @@ impl Identity {
         resource: &str,
         context: &Context,
     ) -> Result<(), Denied> {
-        let decision = self.decide(principal, action, resource, context);
-        match decision.reason(action) {
-            None => Ok(()),
-            Some(reason) => Err(Denied {
-                arn: principal.arn().to_owned(),
-                action: action.to_owned(),
-                resource: resource.to_owned(),
-                reason,
-            }),
-        }
+        judged(self.decide(principal, action, resource, context), principal, action, resource)
     }
 
-    /// Whether what the principal may do depends on tags of the resource, so that they must be in the context.
-    pub fn asks_for_resource_tags(&self, principal: &Principal) -> bool {
+    /// [`Self::authorize`] of a context without the resource's tags, which cost a look into the store; `None` where the
+    /// principal's policies ask for them. They are the same policies that it is decided by, whoever changes them meanwhile.
+    pub fn authorize_without_tags(
+        &self,
+        principal: &Principal,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Option<Result<(), Denied>> {
         let directory = self.directory();
         let (held, session) = policies_of(&directory, principal);
-        held.into_iter().chain(session.into_iter().flatten()).any(PolicyDocument::asks_for_resource_tags)
+        let mut all = held.iter().chain(session.iter().flatten());
+        if all.any(|policy| policy.asks_for_resource_tags()) {
+            return None;
+        }
+        let decision = self.decide_under(&directory, principal, action, resource, context);
+        Some(judged(decision, principal, action, resource))
     }
 
     fn decide(&self, principal: &Principal, action: &str, resource: &str, context: &Context) -> Decision {
+        self.decide_under(&self.directory(), principal, action, resource, context)
+    }
+
+    fn decide_under(
+        &self,
+        directory: &Directory,
+        principal: &Principal,
+        action: &str,
+        resource: &str,
+        context: &Context,
+    ) -> Decision {
         let nobody = Decision::ImplicitDeny(Source::Identity);
-        let Some(caller) = self.caller(principal) else { return nobody };
-        let directory = self.directory();
-        let (held, session) = policies_of(&directory, principal);
+        let Some(caller) = self.caller(directory, principal) else { return nobody };
+        let (held, session) = policies_of(directory, principal);
         let context = with_credentials(context.clone(), principal, self.account_id());
         let request = Request { caller: &caller, action, resource, context: &context };
         evaluate(&request, &held, session.as_deref())
@@ -236,7 +249,7 @@ impl Identity {
         let access_key_id = String::new();
         let claims =
             SessionClaims { access_key_id, subject, policies, issued_at: now, expires_at: now, job: None };
-        let arn = self.subject(&claims)?.arn();
+        let arn = self.subject(&self.directory(), &claims)?.arn();
         Some(Principal::Session { claims, arn })
     }
 
@@ -258,7 +271,7 @@ impl Identity {
         };
         // Whether a role exists is told only to those it trusts.
         let role = self.role_by_arn(role_arn).map_err(|_| refused())?;
-        let caller = self.caller(principal).ok_or_else(refused)?;
+        let caller = self.caller(&self.directory(), principal).ok_or_else(refused)?;
         let mut context = with_credentials(context.clone(), principal, self.account_id());
         context.describe_resource("iam", &role.tags);
         let asked =
@@ -290,18 +303,17 @@ impl Identity {
     }
 
     /// The principal for policy evaluation; `None` if the user or role is gone, or was made anew.
-    fn caller(&self, principal: &Principal) -> Option<Caller> {
+    fn caller(&self, directory: &Directory, principal: &Principal) -> Option<Caller> {
         match principal {
-            Principal::Session { claims, .. } => self.subject(claims),
-            Principal::User { name, id, .. } => self.user_caller(name, id),
+            Principal::Session { claims, .. } => self.subject(directory, claims),
+            Principal::User { name, id, .. } => self.user_caller(directory, name, id),
         }
     }
 
-    pub(crate) fn subject(&self, claims: &SessionClaims) -> Option<Caller> {
+    pub(crate) fn subject(&self, directory: &Directory, claims: &SessionClaims) -> Option<Caller> {
         match &claims.subject {
-            Subject::User { name, id } => self.user_caller(name, id),
+            Subject::User { name, id } => self.user_caller(directory, name, id),
             Subject::Role { name, id, session_name } => {
-                let directory = self.directory();
                 let role = directory.role(name).filter(|role| role.id == *id)?;
                 Some(Caller::AssumedRole {
                     account: self.account_id().to_owned(),
@@ -315,8 +327,7 @@ impl Identity {
         }
     }
 
-    fn user_caller(&self, name: &str, id: &str) -> Option<Caller> {
-        let directory = self.directory();
+    fn user_caller(&self, directory: &Directory, name: &str, id: &str) -> Option<Caller> {
         let user = directory.user(name).filter(|user| user.id == id)?;
         Some(Caller::User {
             account: self.account_id().to_owned(),
@@ -325,6 +336,19 @@ impl Identity {
             id: user.id.clone(),
             tags: user.tags.clone(),
         })
+    }
+}
+
+/// A decision as an answer, with AWS's words for a refusal.
+fn judged(decision: Decision, principal: &Principal, action: &str, resource: &str) -> Result<(), Denied> {
+    match decision.reason(action) {
+        None => Ok(()),
+        Some(reason) => Err(Denied {
+            arn: principal.arn().to_owned(),
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            reason,
+        }),
     }
 }
 

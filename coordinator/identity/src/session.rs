@@ -224,7 +224,7 @@ impl Identity {
         if !is_own_log || self.standing(job) != Standing::LogsOnly {
             return None;
         }
-        let arn = self.subject(&claims)?.arn();
+        let arn = self.subject(&self.directory(), &claims)?.arn();
         Some(Principal::Session { claims, arn })
     }
 }

@@ -304,19 +304,22 @@ impl Call<'_> {
         keys: &BTreeSet<String>,
     ) -> Result<(), Exception> {
         let mut context = self.context.clone();
-        if let Some(resource) = resource.filter(|_| self.identity.asks_for_resource_tags(self.principal)) {
-            // A resource that does not exist has no tags; the control plane says so after the policies had their say.
-            let tags = self.control.tags(resource).await.unwrap_or_default();
-            context.describe_resource("emr-serverless", &tags);
-        }
         for (key, value) in requested.into_iter().flatten() {
             context.set(&format!("aws:RequestTag/{key}"), value);
             context.set(&format!("emr-serverless:RequestTag/{key}"), value);
         }
         let named = requested.into_iter().flatten().map(|(key, _)| key).chain(keys);
         context.set_all("aws:TagKeys", named.cloned());
-        let action = format!("emr-serverless:{}", operation.name());
-        Ok(self.identity.authorize(self.principal, &action, &self.arn(resource), &context)?)
+        let (action, arn) = (format!("emr-serverless:{}", operation.name()), self.arn(resource));
+        if let Some(judged) = self.identity.authorize_without_tags(self.principal, &action, &arn, &context) {
+            return Ok(judged?);
+        }
+        if let Some(resource) = resource {
+            // A resource that does not exist has no tags; the control plane says so after the policies had their say.
+            let tags = self.control.tags(resource).await.unwrap_or_default();
+            context.describe_resource("emr-serverless", &tags);
+        }
+        Ok(self.identity.authorize(self.principal, &action, &arn, &context)?)
     }
 
     pub(super) fn authorize_pass_role(&self, role_arn: &str) -> Result<(), Exception> {
