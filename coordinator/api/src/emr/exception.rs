@@ -59,6 +59,10 @@ impl Exception {
         Self::new(StatusCode::NOT_FOUND, "ResourceNotFoundException", message)
     }
 
+    pub(super) fn access_denied(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", message)
+    }
+
     pub(super) fn too_large() -> Self {
         let message = "The request's body is larger than 1 MiB.";
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLargeException", message)
@@ -87,7 +91,7 @@ impl From<&SignatureError> for Exception {
 
 impl From<Denied> for Exception {
     fn from(denied: Denied) -> Self {
-        Self::new(StatusCode::FORBIDDEN, "AccessDeniedException", denied.to_string())
+        Self::access_denied(denied.to_string())
     }
 }
 

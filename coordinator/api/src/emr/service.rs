@@ -322,7 +322,11 @@ impl Call<'_> {
         Ok(self.identity.authorize(self.principal, &action, &arn, &context)?)
     }
 
+    /// Asks whether the caller may hand a role to the service. Nobody may with a role of another account.
     pub(super) fn authorize_pass_role(&self, role_arn: &str) -> Result<(), Exception> {
+        if role_arn.split(':').nth(4) != Some(self.identity.account_id()) {
+            return Err(Exception::access_denied("Cross-account pass role is not allowed."));
+        }
         let context = self.context.clone().with("iam:PassedToService", "emr-serverless.amazonaws.com");
         Ok(self.identity.authorize(self.principal, "iam:PassRole", role_arn, &context)?)
     }
