@@ -68,7 +68,8 @@ pub(super) fn list(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
         })
         .filter(|policy| !only_attached || call.identity.attachment_count(&policy.arn) > 0)
         .collect();
-    let render = |policy: &ManagedPolicy| render::policy(policy, call.identity.attachment_count(&policy.arn));
+    let render =
+        |policy: &ManagedPolicy| render::listed_policy(policy, call.identity.attachment_count(&policy.arn));
     render::page("Policies", policies, form, |policy| policy.arn.clone(), render)
 }
 

@@ -14,6 +14,11 @@ pub(super) fn version_id(version: &PolicyVersion) -> String {
 }
 
 pub(super) fn role(role: &Role, account_id: &str) -> Xml {
+    listed_role(role, account_id).with("Tags", tags(&role.tags))
+}
+
+/// As in a listing, where IAM shows no tags.
+pub(super) fn listed_role(role: &Role, account_id: &str) -> Xml {
     Xml::members([
         ("Path", Xml::text(&role.path)),
         ("RoleName", Xml::text(&role.name)),
@@ -24,10 +29,14 @@ pub(super) fn role(role: &Role, account_id: &str) -> Xml {
         ("MaxSessionDuration", Xml::text(role.max_session_seconds.to_string())),
     ])
     .with("Description", role.description.as_ref().map(Xml::text))
-    .with("Tags", tags(&role.tags))
 }
 
 pub(super) fn user(user: &User, account_id: &str) -> Xml {
+    listed_user(user, account_id).with("Tags", tags(&user.tags))
+}
+
+/// As in a listing, where IAM shows no tags.
+pub(super) fn listed_user(user: &User, account_id: &str) -> Xml {
     Xml::members([
         ("Path", Xml::text(&user.path)),
         ("UserName", Xml::text(&user.name)),
@@ -35,10 +44,16 @@ pub(super) fn user(user: &User, account_id: &str) -> Xml {
         ("Arn", Xml::text(user.arn(account_id))),
         ("CreateDate", date(user.created_at)),
     ])
-    .with("Tags", tags(&user.tags))
 }
 
 pub(super) fn policy(policy: &ManagedPolicy, attachments: usize) -> Xml {
+    listed_policy(policy, attachments)
+        .with("Description", policy.description.as_ref().map(Xml::text))
+        .with("Tags", tags(&policy.tags))
+}
+
+/// As in a listing, where IAM shows neither description nor tags.
+pub(super) fn listed_policy(policy: &ManagedPolicy, attachments: usize) -> Xml {
     let newest = policy.versions().first().map_or(policy.created_at, |version| version.created_at);
     Xml::members([
         ("PolicyName", Xml::text(&policy.name)),
@@ -52,8 +67,6 @@ pub(super) fn policy(policy: &ManagedPolicy, attachments: usize) -> Xml {
         ("CreateDate", date(policy.created_at)),
         ("UpdateDate", date(newest)),
     ])
-    .with("Description", policy.description.as_ref().map(Xml::text))
-    .with("Tags", tags(&policy.tags))
 }
 
 /// Managed policies by ARN, as those attached to something.

@@ -66,7 +66,7 @@ pub(super) fn list(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
         roles,
         form,
         |role| role.name.to_ascii_lowercase(),
-        |role| render::role(role, account),
+        |role| render::listed_role(role, account),
     )
 }
 

@@ -60,7 +60,7 @@ pub(super) fn list(call: &Call<'_>, form: &Form) -> Result<Xml, Failure> {
         users,
         form,
         |user| user.name.to_ascii_lowercase(),
-        |user| render::user(user, account),
+        |user| render::listed_user(user, account),
     )
 }
 
