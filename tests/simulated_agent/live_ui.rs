@@ -144,7 +144,8 @@ async fn a_link_is_good_once_and_its_login_reads_the_ui_of_that_job_run_alone() 
 
     // Programs that show previews look at links first.
     says(browser.send(Method::HEAD, &here, "").await, 403, "").await;
-    says(browser.get(&at(&here, there.path()), "").await, 403, "not logged in").await;
+    let of_there = format!("{}?{}", there.path(), there.query().expect("a secret"));
+    says(browser.get(&at(&here, &of_there), "").await, 403, "not logged in").await;
     let (cookie, others) = (browser.log_in(&here).await, browser.log_in(&there).await);
     says(browser.get(&here, "").await, 403, "not logged in").await;
     assert_eq!(browser.get(&here, &cookie).await.status(), 303, "once more in the same browser");
@@ -169,6 +170,37 @@ async fn a_link_is_good_once_and_its_login_reads_the_ui_of_that_job_run_alone() 
     for foreign in ["http://ui.localhost/jobs/", "http://127.0.0.1/jobs/", "http://evil.example/jobs/"] {
         says(browser.get(&foreign.parse().expect("a URL"), &cookie).await, 421, "ui_url").await;
     }
+}
+
+/// Airflow's link to a driver's standard output is made like this, while the job runs too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_path_was_put_in_the_place_of_the_uis_leads_to_that_log() {
+    let cluster = Cluster::start().await;
+    let browser = Browser::of(&cluster);
+    let Running { stream, job, driver, host: _host } = registered(&cluster).await;
+    let to_log = |link: &Url| {
+        let mut link = link.clone();
+        link.set_path("/logs/SPARK_DRIVER/stdout.gz");
+        link
+    };
+    let early = link(&cluster, &job).await;
+    says(browser.send(Method::HEAD, &to_log(&early), "").await, 403, "").await;
+    says(browser.get(&to_log(&early), "").await, 404, "every few seconds").await;
+
+    let delivered =
+        format!("hearth-managed/applications/{}/jobs/{}/SPARK_DRIVER/stdout.gz", job.application, job.run);
+    assert_eq!(cluster.administrator().put_object(&delivered, "so far").await.status, 200);
+    let log = to_log(&link(&cluster, &job).await);
+    let file = browser.get(&log, "").await;
+    assert_eq!(file.headers()["content-disposition"], "attachment; filename=\"stdout.gz\"");
+    says(file, 200, "so far").await;
+    says(browser.get(&log, "").await, 403, "not logged in").await;
+
+    let link = link(&cluster, &job).await;
+    let cookie = browser.log_in(&link).await;
+    stream.say(driver.exits(0)).await;
+    assert_eq!(cluster.end_of(&job).await.0, "SUCCESS");
+    says(browser.get(&to_log(&link), &cookie).await, 200, "so far").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

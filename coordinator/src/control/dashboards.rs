@@ -4,8 +4,10 @@
 use super::Control;
 use super::refusals::no_job_run;
 use crate::ui::Subject;
+use axum::http::Uri;
 use hearth_agents::{MANAGED_BUCKET, attempt_log_path};
 use hearth_api::emr::control_plane::{ControlError, Dashboard};
+use hearth_coordinator_core::job_run::JobRun;
 use hearth_coordinator_core::live_ui::{LiveUi, live_ui};
 use hearth_engine::now;
 use hearth_objects::{ListQuery, ObjectReader};
@@ -17,6 +19,9 @@ pub const LINKS: &str = "/hearth/v1/dashboards";
 /// The parameter of a link's query that opens it. It is not in the path, for clients put another one in its place to get
 /// at one log of the attempt, as in the service: Airflow's link to a driver's standard output is made so.
 pub const SECRET: &str = "authToken";
+
+/// Where clients look for one log of the attempt.
+pub(crate) const LOGS: &str = "/logs/";
 
 /// What is left of an attempt that has ended: objects of managed storage.
 #[derive(Debug, Clone)]
@@ -88,8 +93,7 @@ impl Control {
                 "Job run {id} turned managed persistence off: its event log is at its own log URI alone."
             )));
         }
-        let attempts = run.spec.retries.are_on().then_some(attempt);
-        let place = attempt_log_path(application, id, attempts);
+        let place = place_of(&run, attempt);
         let mut left = self.managed(&format!("{place}/sparklogs/")).await?;
         if left.is_empty() {
             left = self.managed(&format!("{place}/{}/stderr.gz", WorkerKind::SparkDriver)).await?;
@@ -120,6 +124,18 @@ impl Control {
         self.open_log(&log.map_or(key, |log| format!("{place}/{log}"))).await
     }
 
+    /// Opens a log of an attempt by its path (`SPARK_DRIVER/stdout.gz`), as far as it was delivered.
+    pub(crate) async fn log_of(
+        &self,
+        application: &ApplicationId,
+        id: &JobRunId,
+        attempt: u32,
+        log: &str,
+    ) -> Option<LogFile> {
+        let run = self.run_of(application, id).await.ok()?.run;
+        self.open_log(&format!("{}/{log}", place_of(&run, attempt))).await
+    }
+
     /// Opens a log.
     pub(crate) async fn open_log(&self, key: &str) -> Option<LogFile> {
         let name = key.rsplit('/').next().unwrap_or_default();
@@ -136,6 +152,18 @@ impl Control {
             }
         }
     }
+}
+
+/// Where an attempt's logs are in managed storage.
+fn place_of(run: &JobRun, attempt: u32) -> String {
+    let attempts = run.spec.retries.are_on().then_some(attempt);
+    attempt_log_path(&run.application, &run.id, attempts)
+}
+
+/// The secret of a link, and the log that it is to lead to where its path was put in place of a dashboard's.
+pub(crate) fn secret_of(uri: &Uri) -> Option<(&str, Option<&str>)> {
+    let secret = uri.query()?.split('&').find_map(|pair| pair.strip_prefix(SECRET)?.strip_prefix('='))?;
+    Some((secret, uri.path().strip_prefix(LOGS)))
 }
 
 /// A log, with the name that it is to be saved under: letters, digits, dots, hyphens and underscores.

@@ -14,6 +14,7 @@ mod tags;
 pub use applications::Updates;
 pub(crate) use dashboards::LogFile;
 pub use dashboards::{LINKS, Left, SECRET};
+pub(crate) use dashboards::{LOGS, secret_of};
 
 use crate::ui::{Door, Passes};
 use async_trait::async_trait;

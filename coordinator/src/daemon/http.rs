@@ -8,7 +8,7 @@ use super::listener::Caller;
 use super::progress::ProgressPage;
 use super::retention::{Counts, Kind};
 use crate::config::CoordinatorConfig;
-use crate::control::{Control, LINKS, SECRET};
+use crate::control::{Control, LINKS, secret_of};
 use crate::ui::as_file;
 use axum::Router;
 use axum::body::Body;
@@ -127,12 +127,8 @@ async fn agents(State(front): State<Front>, request: Request) -> Response {
 }
 
 async fn dashboard(State(front): State<Front>, uri: Uri) -> Response {
-    behind_link(&front, secret_of(&uri).unwrap_or_default(), None).await
-}
-
-/// The secret of a link.
-fn secret_of(uri: &Uri) -> Option<&str> {
-    uri.query()?.split('&').find_map(|pair| pair.strip_prefix(SECRET)?.strip_prefix('='))
+    let (secret, _) = secret_of(&uri).unwrap_or_default();
+    behind_link(&front, secret, None).await
 }
 
 /// Secret and log of a link whose path was put in place of a dashboard's. A bucket may be called `logs`, but who asks for
@@ -141,7 +137,8 @@ fn link_to_log(request: &Request) -> Option<(&str, &str)> {
     if request.method() != Method::GET || request.headers().contains_key(AUTHORIZATION) {
         return None;
     }
-    Some((secret_of(request.uri())?, request.uri().path().strip_prefix("/logs/")?))
+    let (secret, log) = secret_of(request.uri())?;
+    Some((secret, log?))
 }
 
 /// What a link leads to, as a file.

@@ -2,10 +2,11 @@
 
 use super::origin::UiOrigin;
 use super::passes::{GOOD_FOR, Passes};
+use crate::control::SECRET;
 use hearth_types::{ApplicationId, JobRunId, Timestamp};
 
-/// Where links lead; a secret follows. No engine's UI has paths that begin like this.
-pub(super) const LOGIN: &str = "/.hearth/login/";
+/// Where links lead, with their secret in the query. No engine's UI has paths that begin like this.
+pub(super) const LOGIN: &str = "/.hearth/login";
 /// Where the event log of an attempt that ended meanwhile is had.
 pub(super) const EVENT_LOG: &str = "/.hearth/event-log";
 
@@ -45,7 +46,7 @@ impl Door {
     pub(crate) fn invite(&self, subject: Subject, now: Timestamp) -> String {
         let label = subject.label();
         let secret = self.links.make(subject, now);
-        self.origin.url(&label, &format!("{LOGIN}{secret}"))
+        self.origin.url(&label, &format!("{LOGIN}?{SECRET}={secret}"))
     }
 
     /// The label of a configured name.
@@ -53,10 +54,15 @@ impl Door {
         self.origin.label(host)
     }
 
-    /// Uses a link up, under the name that it was made for alone; answers the value of `Set-Cookie`.
-    pub(super) fn enter(&self, label: &str, secret: &str, now: Timestamp) -> Option<String> {
+    /// Uses a link up, under the name that it was made for alone.
+    pub(super) fn use_up(&self, label: &str, secret: &str, now: Timestamp) -> Option<Subject> {
         self.links.look_up(secret, now).filter(|subject| subject.label() == label)?;
-        let subject = self.links.use_up(secret, now)?;
+        self.links.use_up(secret, now)
+    }
+
+    /// Trades a link for a login; answers the value of `Set-Cookie`.
+    pub(super) fn enter(&self, label: &str, secret: &str, now: Timestamp) -> Option<String> {
+        let subject = self.use_up(label, secret, now)?;
         let login = self.logins.make(subject, now);
         let secure = if self.origin.is_tls() { "; Secure" } else { "" };
         // Lax, because people come from a link in a console or a message; nothing here changes anything.
@@ -107,7 +113,7 @@ mod tests {
     fn invited(door: &Door, subject: Subject) -> (String, String) {
         let label = subject.label();
         let url = door.invite(subject, AT);
-        (label, url.rsplit_once('/').unwrap().1.to_owned())
+        (label, url.rsplit_once('=').unwrap().1.to_owned())
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub(super) enum Page {
     NoLogin,
     /// The request would do more than read.
     ReadOnly,
+    /// The log that is asked for is not there.
+    NoLog,
     /// The attempt is over; its state, and whether its event log can be had here.
     Over {
         /// As the API names it.
@@ -51,7 +53,7 @@ impl Page {
             Self::NoLogin => StatusCode::FORBIDDEN,
             Self::ReadOnly => StatusCode::METHOD_NOT_ALLOWED,
             Self::Over { .. } => StatusCode::GONE,
-            Self::TurnedOff => StatusCode::NOT_FOUND,
+            Self::TurnedOff | Self::NoLog => StatusCode::NOT_FOUND,
             Self::NotNow { .. } | Self::OutOfContact { .. } | Self::NoAnswer(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -75,6 +77,12 @@ impl Page {
             Self::ReadOnly => {
                 ("Nothing can be changed here", "To end a job run, use <code>CancelJobRun</code>.".to_owned())
             }
+            Self::NoLog => (
+                "This log is not here",
+                "Logs are delivered every few seconds while a job runs; those of a job run with a log URI of its own are there \
+                 alone. Reload this page later."
+                    .to_owned(),
+            ),
             Self::Over { state, event_log } => {
                 let state = escaped(state);
                 let log = match event_log {

@@ -3,7 +3,7 @@
 use super::door::{Door, EVENT_LOG, LOGIN, Subject};
 use super::exchange::{guard, to_browser, to_ui};
 use super::pages::Page;
-use crate::control::{Control, LogFile};
+use crate::control::{Control, LOGS, LogFile, secret_of};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -48,9 +48,16 @@ impl Front {
         }
         let cookies = request.headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
         let subject = self.door.recognise(&label, cookies, now());
+        // Looking at a link with `HEAD`, as programs do that show previews, leaves it good.
+        let (secret, _) =
+            secret_of(&request.uri).filter(|_| request.method == Method::GET).unwrap_or_default();
         let path = request.uri.path();
-        if let Some(secret) = path.strip_prefix(LOGIN) {
-            return self.log_in(&label, secret, &request.method, subject.is_some());
+        if path == LOGIN {
+            return self.log_in(&label, secret, subject.is_some());
+        }
+        if let Some(log) = path.strip_prefix(LOGS) {
+            let subject = subject.or_else(|| self.door.use_up(&label, secret, now())).ok_or(Page::NoLogin)?;
+            return self.log(&subject, log).await;
         }
         let subject = subject.ok_or(Page::NoLogin)?;
         if path == EVENT_LOG {
@@ -60,11 +67,18 @@ impl Front {
         }
     }
 
-    /// Trades a link for a login. Looking at a link with `HEAD`, as programs do that show previews, leaves it good.
-    fn log_in(&self, label: &str, secret: &str, method: &Method, is_in: bool) -> Result<Response, Page> {
+    /// One log of the attempt, as clients ask for it that put its path in the place of a link's. No engine's UI has paths
+    /// that begin like it.
+    async fn log(&self, subject: &Subject, log: &str) -> Result<Response, Page> {
+        let Subject { application, run, attempt } = subject;
+        let log = self.control.log_of(application, run, *attempt, log).await;
+        log.map(as_file).ok_or(Page::NoLog)
+    }
+
+    /// Trades a link for a login.
+    fn log_in(&self, label: &str, secret: &str, is_in: bool) -> Result<Response, Page> {
         let mut response = to_start();
-        let login = if *method == Method::GET { self.door.enter(label, secret, now()) } else { None };
-        match login {
+        match self.door.enter(label, secret, now()) {
             Some(cookie) => {
                 let cookie = HeaderValue::from_str(&cookie).map_err(|_| Page::Broken)?;
                 response.headers_mut().insert(SET_COOKIE, cookie);
