@@ -5,6 +5,9 @@
 
 #[path = "../harness/mod.rs"]
 mod harness;
+#[path = "../../coordinator/api/tests/model/mod.rs"]
+#[allow(dead_code, reason = "its probes are for the walk")]
+mod model;
 
 mod admission;
 mod attempts;
@@ -19,6 +22,7 @@ mod executors;
 mod host;
 mod leases;
 mod live_ui;
+mod members;
 mod one_job;
 mod orders;
 mod preflight;
