@@ -1,6 +1,6 @@
 """The reference guide's walks through the AWS CLI, command by command, as written: the tutorial (guide:528-1180), queueing
 (guide:2107-2133), retries (guide:3221-3283) and tags (guide:5772-5803). They name emr-6.6.0 and emr-7.0.0; their jobs notice
-no other Spark 3."""
+no other Spark 3. Where the release under test (HEARTH_TEST_RELEASE) is too old for a walk, it is refused as in the service."""
 
 import gzip
 import json
@@ -27,6 +27,13 @@ ACCESS = {"Version": "2012-10-17", "Statement": [
      "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]},
     {"Sid": "UseCatalog", "Effect": "Allow", "Action": ["glue:GetDatabase", "glue:CreateTable", "glue:GetPartitions"],
      "Resource": ["*"]}]}
+
+
+def is_before(label):
+    """Whether the release under test is an earlier one of EMR's."""
+    series = [re.fullmatch(r"emr-(\d+)\.(\d+)\.(\d+)", name) for name in (RELEASE, label)]
+    tested, limit = ([int(part) for part in found.groups()] if found else [] for found in series)
+    return bool(tested) and tested < limit
 
 
 @pytest.fixture
@@ -161,9 +168,16 @@ def test_job_runs_that_fail_are_tried_again_as_in_the_guide(aws, emr_cli, jobs):
                               "entryPointArguments": ["1"],
                               "sparkSubmitParameters": "--class org.apache.spark.examples.SparkPi"}}
     policies = {"BATCH": {"maxAttempts": 10}, "STREAMING": {"maxFailedAttemptsPerHour": 7}}
-    started = {mode: emr_cli("start-job-run", "--application-id", jobs.application, "--execution-role-arn", jobs.role, "--mode", mode,
-                             "--retry-policy", json.dumps(policy), "--job-driver", json.dumps(driver))["jobRunId"]
-               for mode, policy in policies.items()}
+
+    def start(mode, policy):
+        return ("start-job-run", "--application-id", jobs.application, "--execution-role-arn", jobs.role, "--mode", mode,
+                "--retry-policy", json.dumps(policy), "--job-driver", json.dumps(driver))
+    if is_before("emr-7.1.0"):
+        for policy in policies.items():
+            refused = aws("emr-serverless", *start(*policy), check=False)
+            assert "needs release emr-7.1.0 or later" in refused.stderr, refused.stderr
+        return
+    started = {mode: emr_cli(*start(mode, policy))["jobRunId"] for mode, policy in policies.items()}
     for mode, job in started.items():
         jobs.wait_until(job, "its second attempt", lambda run: run["attempt"] > 1)
         of_job = ("--application-id", jobs.application, "--job-run-id", job)
