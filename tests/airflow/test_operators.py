@@ -55,7 +55,9 @@ def test_a_dag_creates_runs_waits_stops_and_deletes(mode, airflow, emr, jobs):
     assert b"SparkListenerApplicationEnd" in log, "the link of a job run that has ended leads to its event log"
     log = urllib.request.urlopen(links["count", "EmrServerlessLogsLink"], timeout=30).read()
     assert "word counts of" in gzip.decompress(log).decode(), "the other one to what its driver wrote"
-    assert links["endless", "EmrServerlessDashboardLink"] == "", "there is none of one that had only begun"
+    # Asked for as soon as it was submitted: there is none of one that waits, and as a rule none yet.
+    live = links["endless", "EmrServerlessDashboardLink"]
+    assert live == "" or ".ui.localhost" in live
 
 
 @MODES
