@@ -4,14 +4,14 @@
 # usage: tests/run.sh [TIER...]
 #
 # Tiers, in the order in which they run: format, lint, rust, jvm, build, end_to_end. Without names, all of them.
-# Only when named, for they take minutes or bring much: several_hosts, fault_points, airflow and moto, which need the build.
+# Only when named, for they take minutes or bring much: several_hosts, fault_points, airflow, moto and releases, which need the build.
 # A tier that fails does not keep the next ones from running, unless they need it; the exit code is 1 if any failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . deploy/prerequisites.sh
 
 tiers=(format lint rust jvm build end_to_end)
-by_name=(several_hosts fault_points airflow moto)
+by_name=(several_hosts fault_points airflow moto releases)
 wanted=("$@")
 [ $# -gt 0 ] || wanted=("${tiers[@]}")
 for name in "${wanted[@]}"; do
@@ -91,6 +91,18 @@ tier_airflow() {
 tier_moto() {
   hearth_prerequisites_moto
   "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider tests/moto
+}
+
+# The guide's walks on each release bundle; brings the parts of each first.
+tier_releases() {
+  local manifest label failed=()
+  for manifest in deploy/releases/emr-*.toml; do
+    label=$(basename "$manifest" .toml)
+    say "-- $label"
+    HEARTH_TEST_RELEASE=$label "$hearth_venv/bin/python3" -m pytest -p no:cacheprovider \
+      tests/end_to_end/test_walkthrough.py tests/end_to_end/test_wordcount.py || failed+=("$label")
+  done
+  [ ${#failed[@]} -eq 0 ] || { say "tests: failed on ${failed[*]}" && return 1; }
 }
 
 run_tier() {

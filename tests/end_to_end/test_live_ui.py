@@ -66,9 +66,13 @@ def test_the_live_ui_of_a_running_job_is_read_through_the_coordinator(jobs, emr)
     jobs.wait_until(job, "its UI is up", has_ui)
     [link] = links
     browser = Browser()
-    _, _, start = browser.page(link)
-    # Until it is ready, Spark asks for patience.
-    jobs.wait_until(job, "its UI is ready", lambda _: urlsplit(browser.page(start)[2]).path == "/jobs/")
+    start = browser.get(link)[3]
+
+    def is_ready(_):
+        # Spark asks for patience first, and knows no page at all while it exchanges that one for the others.
+        status, _, _, shown = browser.get(start)
+        return status == 200 and urlsplit(shown).path == "/jobs/"
+    jobs.wait_until(job, "its UI is ready", is_ready)
     _, page, home = browser.page(start)
     assert Browser().get(link)[0] == 403, "the link was used"
 
