@@ -78,6 +78,7 @@ DIFFERENCES = [
     Difference(("jobRun.billedResourceUtilization.vCPUHour", "jobRun.billedResourceUtilization.memoryGBHour",
                 "jobRun.billedResourceUtilization.storageGBHour"), JOB_RUN, 0.0, ABSENT, "hearth does not add up what was used yet"),
     exception("cancel it again", NONE, "ValidationException", "what has ended cannot be cancelled"),
+    Difference(("status",), ("another account's role",), 400, 403, "as every other lack of permission"),
     exception("two minutes", "ValidationException", NONE, "the model's least is none; the service's of five minutes serves nobody here"),
     exception("another request under its token", NONE, "ConflictException", "moto does not look at client tokens"),
     # Users

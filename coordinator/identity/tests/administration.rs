@@ -164,6 +164,27 @@ async fn principals_are_known_by_their_tags() {
 }
 
 #[tokio::test]
+async fn nothing_is_decided_without_a_resources_tags_where_a_policy_asks_for_them() {
+    let (_, identity) = account().await;
+    let who = user(&identity, "sue").await;
+    let decided =
+        |who: &Principal| identity.authorize_without_tags(who, "s3:GetObject", "*", &Context::new());
+    assert!(decided(&who).is_some_and(|judged| judged.is_err()));
+    identity.put_user_policy("sue", "all", allowing("*")).await.expect("put");
+    assert_eq!(decided(&who), Some(Ok(())));
+    let tagged = policy(
+        r#"{"Effect":"Deny","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"aws:ResourceTag/team":"b"}}}"#,
+    );
+    let reader = role(&identity, "reader", who.arn()).await;
+    identity.put_role_policy("reader", "all", allowing("*")).await.expect("put");
+    let free = assume(&identity, &who, &reader, None).expect("assumed");
+    let bound = assume(&identity, &who, &reader, Some(tagged.clone())).expect("assumed");
+    assert_eq!((decided(&free), decided(&bound)), (Some(Ok(())), None), "a session's own policy asks too");
+    identity.put_user_policy("sue", "tags", tagged).await.expect("put");
+    assert_eq!(decided(&who), None);
+}
+
+#[tokio::test]
 async fn trust_lifts_no_bound_of_a_session() {
     let (_, identity) = account().await;
     let ann = user(&identity, "ann").await;
