@@ -33,7 +33,8 @@ async fn a_failed_attempt_is_followed_by_the_next_and_the_last_one_counts() {
     stream.forgotten(&first.id, 2).await;
     assert_eq!(cluster.shown(&job).await["state"], "RUNNING");
     let shown = cluster.attempt(&job, 1).await.json()["jobRun"].take();
-    let why = "Job failed, please check complete logs in the configured logging destination. The driver ended with exit code 1.";
+    let why = "Job failed, the driver ended with exit code 1 and no exception. \
+               Please check complete logs in the configured logging destination.";
     assert_eq!(
         (&shown["state"], &shown["attempt"], &shown["stateDetails"]),
         (&"FAILED".into(), &1.into(), &why.into())
@@ -71,7 +72,8 @@ async fn the_story_of_a_job_run_is_told_with_its_attempts_and_hosts() {
         events.iter().position(|event| event.starts_with(&start) && event.contains(&agent))
     };
     assert!(events[0].starts_with("submitted; entryPoint s3://hearth/job.py did not exist"), "{events:?}");
-    let failed = events.iter().position(|event| event.starts_with("attempt 1 failed: Job failed"));
+    let failed =
+        events.iter().position(|event| event.starts_with("attempt 1 failed (EXIT_CODE): Job failed"));
     let (before, after) = (placed(&events, 1), placed(&events, 2));
     assert!(before.is_some() && before < failed && failed < after, "{events:?}");
     assert_eq!(events.last(), Some(&"ended well"), "{events:?}");

@@ -2,8 +2,8 @@
 
 use crate::queueing::Queueing;
 use hearth_types::{
-    AgentId, ApplicationId, Architecture, JobRunId, JobRunState, Launch, Moment, ReleaseLabel, Timestamp,
-    WorkerId, WorkerSize,
+    AgentId, ApplicationId, Architecture, FailureCause, JobRunId, JobRunState, Launch, Moment, ReleaseLabel,
+    Timestamp, WorkerId, WorkerSize,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -254,6 +254,9 @@ pub struct FailedAttempt {
     pub attempt: u32,
     /// Why it failed, for people.
     pub details: String,
+    /// Why it failed; none for those that failed before causes were told apart.
+    #[serde(default)]
+    pub cause: Option<FailureCause>,
     /// When it began to wait for its driver.
     pub created_at: Timestamp,
     /// When its driver first ran, if it did.
@@ -282,6 +285,9 @@ pub struct JobRun {
     pub phase: RunPhase,
     /// Why it is there, for people.
     pub details: String,
+    /// Why it failed, once it has: its last attempt's cause.
+    #[serde(default)]
+    pub cause: Option<FailureCause>,
     /// The current driver launch: older ones are outdated.
     pub launch: Launch,
     /// What was accepted.

@@ -26,6 +26,7 @@ pub mod spark_submit;
 pub mod telling;
 pub mod timeline;
 pub mod tokens;
+mod triage;
 pub mod turn;
 pub mod worker;
 pub mod worker_size;

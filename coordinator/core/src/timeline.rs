@@ -3,7 +3,7 @@
 use crate::job_run::{JobRun, Outcome, RunPhase};
 use crate::worker::{Role, Worker, WorkerState};
 use crate::world::World;
-use hearth_types::{AgentId, Timestamp};
+use hearth_types::{AgentId, FailureCause, Timestamp};
 use serde::Serialize;
 
 /// Something that happened.
@@ -23,7 +23,8 @@ pub fn timeline(world: &World, run: &JobRun, workers: &[Worker]) -> Vec<Event> {
         story.tell(oldest.created_at, format!("{} attempts had failed", oldest.attempt - 1));
     }
     for failed in &run.failed_attempts {
-        story.tell(failed.ended_at, format!("attempt {} failed: {}", failed.attempt, failed.details));
+        let cause = in_brackets(failed.cause);
+        story.tell(failed.ended_at, format!("attempt {} failed{cause}: {}", failed.attempt, failed.details));
     }
     for driver in workers.iter().filter(|worker| worker.role == Role::Driver) {
         story.driver(world, run, driver);
@@ -88,9 +89,9 @@ impl Story {
             | RunPhase::Cancelling { .. } => (run.updated_at, run.details.clone()),
             RunPhase::Ended { outcome } => {
                 let end = match outcome {
-                    Outcome::Success => "ended well",
-                    Outcome::Failed => "failed",
-                    Outcome::Cancelled => "cancelled",
+                    Outcome::Success => "ended well".to_owned(),
+                    Outcome::Failed => format!("failed{}", in_brackets(run.cause)),
+                    Outcome::Cancelled => "cancelled".to_owned(),
                 };
                 let why = Some(&run.details).filter(|details| !details.is_empty());
                 let why = why.map(|details| format!(": {details}")).unwrap_or_default();
@@ -99,6 +100,11 @@ impl Story {
         };
         self.tell(at, what);
     }
+}
+
+/// The cause of a failure, where it is known, to be put behind a word.
+fn in_brackets(cause: Option<FailureCause>) -> String {
+    cause.map(|cause| format!(" ({cause})")).unwrap_or_default()
 }
 
 /// A host by its name, where that is still known, and its agent.

@@ -126,14 +126,14 @@ fn the_story_of_a_job_run_is_told_in_order() {
         .into_iter()
         .map(|event| (event.at_ms - 1_000_000_000, event.what))
         .collect();
-    let failed = "Job failed, please check complete logs in the configured logging destination. \
-                  The driver ended with exit code 1.";
+    let failed = "Job failed, the driver ended with exit code 1 and no exception. \
+                  Please check complete logs in the configured logging destination.";
     let expected = [
         (0, "submitted; entryPoint s3://b/x.py did not exist".to_owned()),
         (1_000, format!("driver of attempt 1 placed on host-h0 (agent h0), worker {}", first.id)),
         (2_000, "driver of attempt 1 runs".to_owned()),
         (2_000, "first executor runs; 1 of 1 placed so far have run".to_owned()),
-        (12_000, format!("attempt 1 failed: {failed}")),
+        (12_000, format!("attempt 1 failed (EXIT_CODE): {failed}")),
         (12_000, "driver of attempt 1 is gone from host-h0 (agent h0)".to_owned()),
         (12_000, format!("Attempt 2 follows in 1 s. {failed}")),
     ];

@@ -11,6 +11,8 @@ use std::time::Duration;
 pub(super) struct Timeline {
     /// What happened, oldest first.
     pub events: Vec<Event>,
+    /// Why it failed, as a name for programs; absent unless it has, and knows.
+    pub cause: Option<String>,
     /// What was wrong with its files when it was submitted.
     pub doubts: Vec<String>,
     /// Milliseconds that it waited in QUEUED.

@@ -83,6 +83,7 @@ impl ProgressPage {
         let queued = run.queueing.total(now());
         let page = json!({
             "events": events,
+            "cause": run.cause,
             "doubts": run.spec.doubts,
             "queued_ms": u64::try_from(queued.as_millis()).unwrap_or(u64::MAX),
         });

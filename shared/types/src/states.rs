@@ -1,43 +1,42 @@
 //! The states users see, named to the letter as the API names them.
 
-use serde::{Deserialize, Serialize};
-use std::fmt;
-
 /// The text names no state of its kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown state {0:?}")]
-pub struct UnknownState(String);
+pub struct UnknownState(pub(crate) String);
 
 macro_rules! states {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
         pub enum $name { $($(#[$vdoc])* #[serde(rename = $text)] $variant,)+ }
 
         impl $name {
-            /// Every state, in the order a resource usually passes through them.
+            /// All of them, states in the order in which a resource usually passes through them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
-            /// The API's name.
+            /// Its name outside.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)+ }
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(self.as_str())
             }
         }
 
         impl std::str::FromStr for $name {
-            type Err = UnknownState;
-            fn from_str(text: &str) -> Result<Self, UnknownState> {
-                match text { $($text => Ok(Self::$variant),)+ other => Err(UnknownState(other.to_owned())) }
+            type Err = $crate::UnknownState;
+            fn from_str(text: &str) -> Result<Self, $crate::UnknownState> {
+                match text { $($text => Ok(Self::$variant),)+ other => Err($crate::UnknownState(other.to_owned())) }
             }
         }
     };
 }
+
+pub(crate) use states;
 
 states!(
     /// State of an application (guide:1185-1215).

@@ -20,9 +20,11 @@ impl Turn<'_> {
     /// Lets an attempt fail and another follow. Its driver is not placed before the workers of this one are gone from
     /// every host in contact.
     pub(super) fn next_attempt(&mut self, mut run: JobRun, why: String) {
+        let cause = run.cause.take();
         run.remember_failed(FailedAttempt {
             attempt: run.launch.attempt,
             details: why.clone(),
+            cause,
             created_at: run.attempt_created_at(),
             started_at: run.attempt_started_at,
             ended_at: self.now,
@@ -125,6 +127,7 @@ mod tests {
         FailedAttempt {
             attempt: 1,
             details: String::new(),
+            cause: None,
             created_at: at(0),
             started_at: ran.map(|_| at(1_000_000)),
             ended_at: at(1_000_000 + ran.unwrap_or(0) * 1000),

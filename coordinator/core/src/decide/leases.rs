@@ -2,9 +2,10 @@
 
 use super::Turn;
 use crate::agent::{Agent, Contact};
+use crate::job_run::JobRun;
 use crate::lease;
 use crate::worker::{Exit, Role, StopCause, Worker};
-use hearth_types::WorkerId;
+use hearth_types::{FailureCause, WorkerId};
 use std::time::Duration;
 
 impl Turn<'_> {
@@ -48,7 +49,7 @@ impl Turn<'_> {
             self.stop_worker(&worker, StopCause::Replaced, Duration::ZERO);
         }
         let why = format!("Job failed because its driver was lost: {}.", self.out_of_contact(driver));
-        self.next_attempt(run, why);
+        self.next_attempt(JobRun { cause: Some(FailureCause::HostLost), ..run }, why);
     }
 
     pub(super) fn lose_agents(&mut self) {

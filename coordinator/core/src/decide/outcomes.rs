@@ -1,14 +1,21 @@
-//! What the end of a driver's process means for its job run, as a sentence that says what to change.
+//! What the end of a worker's process means for its job run.
 
-use crate::job_run::Outcome;
+use crate::job_run::{Outcome, RunSpec};
+use crate::triage::{self, CRASHES, Failure};
 use crate::worker::{Exit, Worker};
+use hearth_types::FailureCause;
 
-/// The outcome of an attempt and the sentence for `stateDetails`.
-pub(super) fn of_driver(exit: &Exit, driver: &Worker) -> (Outcome, String) {
-    let (outcome, mut details) = if exit.code == Some(0) && exit.host_fault.is_none() {
-        (Outcome::Success, String::new())
+/// The outcome of an attempt, the sentence for `stateDetails`, and the cause of a failure.
+pub(super) fn of_driver(
+    exit: &Exit,
+    driver: &Worker,
+    spec: &RunSpec,
+) -> (Outcome, String, Option<FailureCause>) {
+    let (outcome, mut details, cause) = if exit.code == Some(0) && exit.host_fault.is_none() {
+        (Outcome::Success, String::new(), None)
     } else {
-        (Outcome::Failed, why_failed(exit, driver))
+        let Failure { cause, sentence } = triage::of_driver(exit, driver, spec);
+        (Outcome::Failed, sentence, Some(cause))
     };
     for failure in &exit.log_failures {
         if !details.is_empty() {
@@ -18,39 +25,7 @@ pub(super) fn of_driver(exit: &Exit, driver: &Worker) -> (Outcome, String) {
         details.push_str(failure);
         details.push('.');
     }
-    (outcome, details)
-}
-
-fn why_failed(exit: &Exit, driver: &Worker) -> String {
-    if let Some(fault) = &exit.host_fault {
-        return format!("Job failed because its driver was lost: {fault}.");
-    }
-    if exit.oom_killed {
-        return format!(
-            "Job failed, the driver worker exceeded its memory limit of {} MiB and was killed. \
-             Increase spark.driver.memory or spark.driver.memoryOverhead.",
-            driver.size.memory_mib
-        );
-    }
-    if !exit.launch_error.is_empty() {
-        return format!("Job failed, the driver could not be started: {}.", exit.launch_error);
-    }
-    let how = match (exit.code, exit.signal) {
-        (Some(code), _) => format!("exit code {code}"),
-        (None, Some(signal)) => format!("signal {signal}"),
-        (None, None) => "no exit code".to_owned(),
-    };
-    let class = exit.error_class.rsplit('.').next().unwrap_or_default();
-    match (class.is_empty(), exit.error_message.is_empty()) {
-        (true, true) => {
-            format!(
-                "Job failed, please check complete logs in the configured logging destination. The driver ended with {how}."
-            )
-        }
-        (true, false) => format!("Job failed, the driver ended with {how}: {}", exit.error_message),
-        (false, true) => format!("Job failed, the driver ended with {how}: {class}"),
-        (false, false) => format!("Job failed, the driver ended with {how}: {class}: {}", exit.error_message),
-    }
+    (outcome, details, cause)
 }
 
 /// Whose fault the end of an executor is.
@@ -64,8 +39,10 @@ pub(super) enum Fault {
     Nobody,
 }
 
-/// Signals by which native code of the job's own ends: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
-const CRASHES: [i32; 6] = [4, 5, 6, 7, 8, 11];
+/// Exit code by which an executor's JVM says that it ran out of heap (`SparkExitCode.OOM`).
+const OUT_OF_HEAP: i32 = 52;
+/// Exit code by which it says that it cannot write to its disk (`DISK_STORE_FAILED_TO_CREATE_DIR`).
+const NO_DISK: i32 = 53;
 
 /// Why an executor ended, and whose fault that is.
 pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
@@ -86,6 +63,13 @@ pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
     match (exit.code, exit.signal) {
         // As on YARN, an executor that ends in good order is nobody's fault.
         (Some(0), _) => (Fault::Nobody, "the executor ended with exit code 0".to_owned()),
+        (Some(OUT_OF_HEAP), _) => {
+            let reason = "the executor ran out of heap memory (exit code 52); increase spark.executor.memory";
+            (Fault::Job, reason.to_owned())
+        }
+        (Some(NO_DISK), _) => {
+            (Fault::Job, "the executor could not write to its disk (exit code 53)".to_owned())
+        }
         (Some(code), _) => (Fault::Job, format!("the executor ended with exit code {code}")),
         (None, Some(signal)) if CRASHES.contains(&signal) => {
             (Fault::Job, format!("the executor crashed with signal {signal}"))
@@ -99,76 +83,31 @@ pub(super) fn of_executor(exit: &Exit, executor: &Worker) -> (Fault, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::{Role, WorkerState};
-    use hearth_types::{AgentId, ApplicationId, JobRunId, Launch, Timestamp, WorkerId, WorkerSize};
-
-    fn worker() -> Worker {
-        Worker {
-            id: WorkerId::new("w").unwrap(),
-            agent: AgentId::new("a").unwrap(),
-            application: ApplicationId::new("app").unwrap(),
-            run: JobRunId::new("r").unwrap(),
-            launch: Launch::FIRST,
-            role: Role::Driver,
-            size: WorkerSize::new(1, 2048, 20),
-            lease: None,
-            state: WorkerState::Running,
-            created_at: Timestamp::from_millis(0),
-            started_at: None,
-        }
-    }
+    use crate::triage::tests::{driver, spec};
 
     #[test]
-    fn a_driver_succeeds_with_exit_code_zero_alone_and_a_failure_says_why() {
+    fn a_driver_succeeds_with_exit_code_zero_alone_and_undelivered_logs_are_told() {
         let exit = Exit::default;
+        let undelivered = || vec!["s3://b: 403".to_owned()];
+        let told = "Logs could not be delivered: s3://b: 403.";
         let cases = [
-            (Exit { code: Some(0), ..exit() }, Outcome::Success, ""),
+            (Exit { code: Some(0), ..exit() }, Outcome::Success, None, String::new()),
             (
-                Exit { code: Some(0), log_failures: vec!["s3://b: 403".to_owned()], ..exit() },
+                Exit { code: Some(0), log_failures: undelivered(), ..exit() },
                 Outcome::Success,
-                "Logs could not be delivered: s3://b: 403.",
+                None,
+                told.to_owned(),
             ),
             (
-                Exit { code: Some(0), host_fault: Some("power cut".to_owned()), ..exit() },
+                Exit { code: Some(0), log_failures: undelivered(), ..Exit::lost("power cut") },
                 Outcome::Failed,
-                "Job failed because its driver was lost: power cut.",
-            ),
-            (
-                Exit { signal: Some(9), oom_killed: true, ..exit() },
-                Outcome::Failed,
-                "Job failed, the driver worker exceeded its memory limit of 2048 MiB and was killed. \
-                 Increase spark.driver.memory or spark.driver.memoryOverhead.",
-            ),
-            (
-                Exit { launch_error: "no java".to_owned(), ..exit() },
-                Outcome::Failed,
-                "Job failed, the driver could not be started: no java.",
-            ),
-            (
-                Exit { signal: Some(11), ..exit() },
-                Outcome::Failed,
-                "Job failed, please check complete logs in the configured logging destination. \
-                 The driver ended with signal 11.",
-            ),
-            (
-                Exit {
-                    code: Some(1),
-                    error_class: "org.apache.spark.SparkException".to_owned(),
-                    error_message: "no such table".to_owned(),
-                    ..exit()
-                },
-                Outcome::Failed,
-                "Job failed, the driver ended with exit code 1: SparkException: no such table",
-            ),
-            (
-                exit(),
-                Outcome::Failed,
-                "Job failed, please check complete logs in the configured logging destination. \
-                 The driver ended with no exit code.",
+                Some(FailureCause::HostLost),
+                format!("Job failed because its driver was lost: power cut. {told}"),
             ),
         ];
-        for (exit, outcome, details) in cases {
-            assert_eq!(of_driver(&exit, &worker()), (outcome, details.to_owned()), "{exit:?}");
+        for (exit, outcome, cause, details) in cases {
+            let exit = Exit { code: Some(0), ..exit };
+            assert_eq!(of_driver(&exit, &driver(), &spec()), (outcome, details, cause), "{exit:?}");
         }
     }
 
@@ -177,7 +116,12 @@ mod tests {
         let exit = Exit::default;
         let cases = [
             (Exit { code: Some(0), ..exit() }, Fault::Nobody, "the executor ended with exit code 0"),
-            (Exit { code: Some(52), ..exit() }, Fault::Job, "the executor ended with exit code 52"),
+            (Exit { code: Some(51), ..exit() }, Fault::Job, "the executor ended with exit code 51"),
+            (
+                Exit { code: Some(52), ..exit() },
+                Fault::Job,
+                "the executor ran out of heap memory (exit code 52); increase spark.executor.memory",
+            ),
             (Exit { signal: Some(6), ..exit() }, Fault::Job, "the executor crashed with signal 6"),
             (Exit { signal: Some(9), ..exit() }, Fault::Nobody, "the executor was ended by signal 9"),
             (exit(), Fault::Nobody, "the executor ended for an unknown reason"),
@@ -189,9 +133,9 @@ mod tests {
             ),
         ];
         for (exit, fault, reason) in cases {
-            assert_eq!(of_executor(&exit, &worker()), (fault, reason.to_owned()), "{exit:?}");
+            assert_eq!(of_executor(&exit, &driver()), (fault, reason.to_owned()), "{exit:?}");
         }
-        let (fault, reason) = of_executor(&Exit { oom_killed: true, ..exit() }, &worker());
+        let (fault, reason) = of_executor(&Exit { oom_killed: true, ..exit() }, &driver());
         assert_eq!(fault, Fault::Job);
         assert!(reason.contains("2048 MiB"));
     }

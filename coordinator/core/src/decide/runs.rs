@@ -6,7 +6,7 @@ use crate::job_run::{CancelCause, ExecutorTally, JobRun, Outcome, RunPhase, RunS
 use crate::queueing::Queueing;
 use crate::release::{Release, ReleaseState};
 use crate::worker::{StopCause, WorkerState};
-use hearth_types::{ApplicationId, JobRunId, Launch, ReleaseLabel, WorkerId};
+use hearth_types::{ApplicationId, FailureCause, JobRunId, Launch, ReleaseLabel, WorkerId};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,7 @@ impl Turn<'_> {
             application: application.clone(),
             phase: RunPhase::Submitted,
             details: String::new(),
+            cause: None,
             launch: Launch::FIRST,
             spec,
             app: None,
@@ -108,7 +109,8 @@ impl Turn<'_> {
             let waiting: Vec<JobRun> =
                 self.world.waiting().filter(|run| run.spec.release == release.label).cloned().collect();
             for run in waiting {
-                self.end_run(run, Outcome::Failed, reason.clone());
+                let cause = Some(FailureCause::ReleaseUnavailable);
+                self.end_run(JobRun { cause, ..run }, Outcome::Failed, reason.clone());
             }
         }
         self.change(Change::Release(release));

@@ -2,6 +2,7 @@
 
 use super::{Turn, outcomes};
 use crate::command::Reply;
+use crate::triage;
 use crate::worker::{Exit, Role, StopCause, WorkerState};
 use hearth_types::{Launch, WorkerId};
 use std::time::Duration;
@@ -18,8 +19,9 @@ impl Turn<'_> {
         let exit = Exit { launch_error: reason, ..Exit::default() };
         match worker.role {
             Role::Driver => {
-                let (_, why) = outcomes::of_driver(&exit, &worker);
-                self.edit_run(&worker.run, launch, |run| run.given_up = Some(why));
+                self.edit_run(&worker.run, launch, |run| {
+                    run.given_up = Some(triage::of_driver(&exit, &worker, &run.spec).sentence);
+                });
                 self.stop_workers_of(&worker.run, Duration::ZERO);
             }
             Role::Executor { .. } => {

@@ -5,8 +5,9 @@ use super::{Turn, start_order, stop_order};
 use crate::command::{DriverWord, Effect, News, Reply, Report, ReportState};
 use crate::job_run::{ExecutorExit, ExecutorProfile, JobRun, Outcome, RunPhase};
 use crate::schedule::{DEFAULT_PROFILE, first_executors};
+use crate::triage::Failure;
 use crate::worker::{Exit, Role, StopCause, Worker, WorkerState};
-use hearth_types::{AgentId, JobRunId, Launch, WorkerId};
+use hearth_types::{AgentId, FailureCause, JobRunId, Launch, WorkerId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -175,10 +176,14 @@ impl Turn<'_> {
                     return;
                 }
                 // A driver that we ended cannot claim a success, whatever its exit code.
-                let (outcome, details) = match &run.given_up {
-                    Some(why) => (Outcome::Failed, why.clone()),
-                    None => outcomes::of_driver(exit, worker),
+                let (outcome, details, cause) = match &run.given_up {
+                    Some(why) => {
+                        let failure = Failure::told(why.clone(), FailureCause::ExecutorsFailed);
+                        (Outcome::Failed, failure.sentence, Some(failure.cause))
+                    }
+                    None => outcomes::of_driver(exit, worker, &run.spec),
                 };
+                let run = JobRun { cause, ..run };
                 if outcome == Outcome::Failed && run.may_try_again(self.now) {
                     self.next_attempt(run, details);
                 } else {

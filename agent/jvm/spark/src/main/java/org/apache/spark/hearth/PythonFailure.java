@@ -15,18 +15,29 @@ record PythonFailure(String type, String message) {
     private static final Pattern TRACEBACK = Pattern.compile(
             "^Traceback \\(most recent call last\\):\\R(?:[ \\t].*\\R)+([\\w.]+)(?:: ?((?s).*))?", Pattern.MULTILINE);
 
-    /** A syntax error of the program itself has no traceback. */
+    /** A syntax error of the program itself has no traceback; where it is stands before it. */
     private static final Pattern SYNTAX = Pattern.compile(
-            "^  File \".*\", line \\d+\\R(?:[ \\t].*\\R)*(\\w*Error): (.*)", Pattern.MULTILINE);
+            "^  File \"(?:.*/)?(.*)\", line (\\d+)\\R(?:[ \\t].*\\R)*(\\w*Error): (.*)", Pattern.MULTILINE);
 
     /** Finds the last exception in the end of a program's output. */
     static Optional<PythonFailure> in(String output) {
         int header = output.lastIndexOf("Traceback (most recent call last):");
-        Matcher matcher = (header >= 0 ? TRACEBACK : SYNTAX).matcher(header >= 0 ? output.substring(header) : output);
-        if (!matcher.find()) {
+        return header >= 0 ? exception(TRACEBACK.matcher(output.substring(header))) : syntaxError(SYNTAX.matcher(output));
+    }
+
+    private static Optional<PythonFailure> exception(Matcher found) {
+        if (!found.find()) {
             return Optional.empty();
         }
-        String message = matcher.group(2);
-        return Optional.of(new PythonFailure(matcher.group(1), message == null ? "" : message.strip()));
+        String message = found.group(2);
+        return Optional.of(new PythonFailure(found.group(1), message == null ? "" : message.strip()));
+    }
+
+    private static Optional<PythonFailure> syntaxError(Matcher found) {
+        if (!found.find()) {
+            return Optional.empty();
+        }
+        String where = " (" + found.group(1) + ", line " + found.group(2) + ")";
+        return Optional.of(new PythonFailure(found.group(3), found.group(4).strip() + where));
     }
 }

@@ -40,7 +40,7 @@ class PythonFailureTest {
 
     @Test
     void aSyntaxErrorHasNoTraceback() {
-        assertEquals(failure("SyntaxError", "invalid syntax"),
+        assertEquals(failure("SyntaxError", "invalid syntax (bad.py, line 3)"),
                 PythonFailure.in("  File \"/x/bad.py\", line 3\n    if x\n        ^\nSyntaxError: invalid syntax\n"));
     }
 
