@@ -218,6 +218,7 @@ fn worker_report(about: &About, report: &Report<'_>) -> v1::WorkerReport {
             cpu_usec: outcome.cpu_usec.unwrap_or(0),
             at_unix_ms: outcome.at_unix_ms,
             agent_cause: outcome.cause.as_str().to_owned(),
+            ran_ms: outcome.ran_ms,
         }),
     };
     v1::WorkerReport {

@@ -32,5 +32,6 @@ mod restores;
 mod standing;
 mod stream;
 mod updates;
+mod usage;
 mod validation;
 mod worker;

@@ -164,11 +164,8 @@ async fn every_operation_answers_in_the_models_shapes_and_shows_every_member_it_
     let ended = teller.answered("GetJobRun", &runs[0]).await["jobRun"].take();
     assert_eq!(ended["state"], "CANCELLED", "it had no workers");
     let lacking = [
-        // Not yet, see docs/api.md.
-        "totalResourceUtilization",
         // It never ran, and never was in QUEUED.
         "totalExecutionDurationSeconds",
-        "billedResourceUtilization",
         "startedAt",
         "queuedDurationMilliseconds",
         // Refused of its application.

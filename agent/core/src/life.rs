@@ -94,6 +94,9 @@ pub struct Outcome {
     pub cpu_usec: Option<u64>,
     /// Wall clock at its end, in milliseconds since 1970.
     pub at_unix_ms: i64,
+    /// How long its process ran, in milliseconds; absent when it never ran, or nobody saw its end.
+    #[serde(default)]
+    pub ran_ms: Option<u64>,
     /// The agent's part in it.
     pub cause: AgentCause,
 }

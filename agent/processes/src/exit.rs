@@ -25,6 +25,8 @@ pub struct Exit {
     pub ended_at_boottime: Duration,
     /// Wall clock at the end, in milliseconds since 1970.
     pub ended_at_unix_ms: u64,
+    /// How long its first process ran, by `CLOCK_BOOTTIME`; `None` when it never did.
+    pub ran: Option<Duration>,
 }
 
 /// The end of a worker's first process.
@@ -67,8 +69,15 @@ impl Exit {
     /// # Errors
     /// [`RecordError`].
     pub fn read(worker_dir: &Path) -> Result<Option<Self>, RecordError> {
-        let record: Option<ExitRecord> = read_record(&worker_dir.join(EXIT_FILE))?;
-        Ok(record.map(Self::from))
+        let Some(record) = read_record::<ExitRecord>(&worker_dir.join(EXIT_FILE))? else { return Ok(None) };
+        let exit = Self::from(record);
+        let ran = match exit.end {
+            End::LaunchFailed(_) => None,
+            End::Exited(_) | End::Signaled(_) => KeeperRecord::read(worker_dir)?.map(|keeper| {
+                exit.ended_at_boottime.saturating_sub(Duration::from_nanos(keeper.started_at_boottime_ns))
+            }),
+        };
+        Ok(Some(Self { ran, ..exit }))
     }
 }
 
@@ -104,6 +113,7 @@ impl From<ExitRecord> for Exit {
             cpu: record.cpu_usec.map(Duration::from_micros),
             ended_at_boottime: Duration::from_nanos(record.ended_at_boottime_ns),
             ended_at_unix_ms: record.ended_at_unix_ms,
+            ran: None,
         }
     }
 }
@@ -163,6 +173,7 @@ mod tests {
             cpu: Some(Duration::from_micros(1500)),
             ended_at_boottime: Duration::from_nanos(7),
             ended_at_unix_ms: 8,
+            ran: None,
         };
         assert_eq!(Exit::read(directory.path()).expect("readable"), Some(expected));
 
@@ -178,6 +189,11 @@ mod tests {
         let record = KeeperRecord::read(directory.path()).expect("readable").expect("there");
         assert_eq!((record.pid, record.start_ticks, record.child_pid), (1, 2, 3));
         assert_eq!((record.child_start_ticks, record.boot_id.as_str()), (4, "b"));
+
+        let ended = Outcome { exit_code: Some(0), ended_at_boottime_ns: 2_000_000_005, ..Outcome::default() };
+        std::fs::write(directory.path().join("exit.json"), ended.to_json()).expect("written");
+        let exit = Exit::read(directory.path()).expect("readable").expect("there");
+        assert_eq!(exit.ran, Some(Duration::from_secs(2)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ pub(super) fn outcome(exit: Exit) -> Outcome {
         launch_error,
         memory_peak_bytes: exit.memory_peak_bytes,
         cpu_usec: exit.cpu.map(|cpu| u64::try_from(cpu.as_micros()).unwrap_or(u64::MAX)),
+        ran_ms: exit.ran.map(|ran| u64::try_from(ran.as_millis()).unwrap_or(u64::MAX)),
         at_unix_ms: i64::try_from(exit.ended_at_unix_ms).unwrap_or(i64::MAX),
         cause,
     }

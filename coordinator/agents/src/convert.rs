@@ -8,6 +8,7 @@ use hearth_engine::DriverProgress;
 use hearth_proto::v1;
 use hearth_types::{AgentId, Launch, WorkerId, WorkerSize};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Why a message is not understood.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +83,7 @@ fn exit(ended: v1::Ended) -> Exit {
         error_class: ended.error_class,
         error_message: ended.error_message,
         log_failures: ended.log_failures,
+        ran: ended.ran_ms.map(Duration::from_millis),
         host_fault,
     }
 }

@@ -28,6 +28,7 @@ pub mod timeline;
 pub mod tokens;
 mod triage;
 pub mod turn;
+pub mod usage;
 pub mod worker;
 pub mod worker_size;
 pub mod world;

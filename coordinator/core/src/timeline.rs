@@ -64,7 +64,7 @@ impl Story {
         if let Some(at) = driver.started_at {
             self.tell(at, format!("{who} runs"));
         }
-        if let WorkerState::Ended { at } = driver.state {
+        if let WorkerState::Ended { at, .. } = driver.state {
             self.tell(at, format!("{who} is gone from {host}"));
         }
     }

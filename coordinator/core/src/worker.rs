@@ -50,8 +50,11 @@ pub enum WorkerState {
     },
     /// Its end is confirmed; nothing of it is left to run.
     Ended {
-        /// When.
+        /// When that was known.
         at: Timestamp,
+        /// How long its process ran, as its host measured it; none where nobody could tell, or it never ran.
+        #[serde(default)]
+        ran: Option<Duration>,
     },
 }
 
@@ -150,6 +153,8 @@ pub struct Exit {
     pub error_message: String,
     /// Where logs could not be shipped to.
     pub log_failures: Vec<String>,
+    /// How long its process ran, as its host measured it.
+    pub ran: Option<Duration>,
     /// Whether it is its host's or agent's fault, with the reason.
     pub host_fault: Option<String>,
 }

@@ -120,7 +120,7 @@ fn the_story_of_a_job_run_is_told_in_order() {
     let first = workers.iter().find(|worker| worker.role == Role::Driver).expect("a driver").clone();
     cluster.pass(10_000);
     end(&mut cluster, &first, Exit { code: Some(1), ..Exit::default() });
-    let ended = WorkerState::Ended { at: cluster.by_the_clocks().at };
+    let ended = WorkerState::Ended { at: cluster.by_the_clocks().at, ran: None };
     workers.iter_mut().filter(|worker| worker.id == first.id).for_each(|worker| worker.state = ended.clone());
     let told: Vec<(i64, String)> = timeline(&cluster.world, cluster.run("r"), &workers)
         .into_iter()

@@ -66,6 +66,8 @@ pub(super) enum Verb {
     /// Hosts: let other machines join, see what they do, take them out of service.
     #[command(subcommand)]
     Agent(Agent),
+    /// Say what job runs used that have ended, by application or by a tag.
+    Usage(Usage),
     /// Copy all that the coordinator needs to come back, on this host or another, while it runs.
     Backup(Backup),
     /// Bring a backup back into an empty data directory.
@@ -223,6 +225,31 @@ pub(super) struct List {
     /// Print JSON.
     #[arg(long)]
     pub json: bool,
+}
+
+/// `hearth usage`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A job run counts where it ended. The billed columns count a minute for each worker at least, and no storage below 20 GB a
+worker; idle pre-initialized workers are in neither.")]
+pub(super) struct Usage {
+    /// By the values of this tag of the job runs, or else of their applications.
+    #[arg(long, value_name = "KEY")]
+    pub tag: Option<String>,
+    /// From the beginning of this day on, such as 2026-01-31 (UTC).
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub since: Option<time::Date>,
+    /// Until before the beginning of this day (UTC).
+    #[arg(long, value_name = "DAY", value_parser = day)]
+    pub until: Option<time::Date>,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn day(text: &str) -> Result<time::Date, String> {
+    let format = time::macros::format_description!("[year]-[month]-[day]");
+    time::Date::parse(text, format).map_err(|_| "a day is written as 2026-01-31".to_owned())
 }
 
 /// Which job run.

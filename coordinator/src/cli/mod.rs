@@ -27,6 +27,7 @@ mod submission;
 mod timeline;
 mod up;
 mod up_pid;
+mod usage;
 mod watch;
 
 use arguments::{Cli, Verb};
@@ -81,6 +82,7 @@ async fn perform(cli: Cli) -> Result<u8, CliError> {
         }
         Verb::Release(verb) => release::release(verb)?,
         Verb::Agent(verb) => agent::agent(verb, given, endpoint).await?,
+        Verb::Usage(options) => usage::usage(&endpoint()?, options).await?,
         Verb::Backup(options) => backup::back_up(&data_dir(given), options).await?,
         Verb::Restore(options) => backup::restore(&data_dir(given), options).await?,
         Verb::Completion { shell } => {

@@ -10,6 +10,7 @@ mod preflight;
 mod refusals;
 mod settings;
 mod tags;
+mod usage;
 
 pub use applications::Updates;
 pub(crate) use dashboards::LogFile;
@@ -141,7 +142,9 @@ impl ControlPlane for Control {
         job_run: &JobRunId,
         attempt: Option<u32>,
     ) -> Result<wire::JobRun, ControlError> {
-        self.show_job_run(application, job_run, attempt).await
+        let mut run = self.show_job_run(application, job_run, attempt).await?;
+        self.lay_over_usage(&mut run, attempt).await?;
+        Ok(run)
     }
 
     async fn list_job_runs(

@@ -7,6 +7,7 @@ use super::gatekeeper::IdentityGate;
 use super::listener::Caller;
 use super::progress::ProgressPage;
 use super::retention::{Counts, Kind};
+use super::usage_page::UsagePage;
 use crate::config::CoordinatorConfig;
 use crate::control::{Control, LINKS, secret_of};
 use crate::ui::as_file;
@@ -36,6 +37,7 @@ pub(super) struct Front {
     objects: Gateway,
     progress: Arc<ProgressPage>,
     agents: Arc<AgentsPage>,
+    usage: Arc<UsagePage>,
     control: Arc<Control>,
     metrics: Arc<CoordinatorMetrics>,
 }
@@ -78,6 +80,13 @@ impl Front {
                 region: config.region.clone(),
                 account_id: config.account_id.clone(),
             }),
+            usage: Arc::new(UsagePage {
+                identity: parts.identity.clone(),
+                store: parts.store.clone(),
+                control: control.clone(),
+                region: config.region.clone(),
+                account_id: config.account_id.clone(),
+            }),
             control,
         })
     }
@@ -92,6 +101,7 @@ pub(super) fn router(front: Front) -> Router {
         .route("/hearth/v1/job-runs/{id}/timeline", get(timeline))
         .route("/hearth/v1/agents", any(agents))
         .route("/hearth/v1/agents/{*rest}", any(agents))
+        .route("/hearth/v1/usage", get(usage))
         .route(LINKS, get(dashboard))
         .fallback(answer)
         .with_state(front)
@@ -124,6 +134,10 @@ async fn timeline(State(front): State<Front>, request: Request) -> Response {
 
 async fn agents(State(front): State<Front>, request: Request) -> Response {
     front.agents.answer(request).await
+}
+
+async fn usage(State(front): State<Front>, request: Request) -> Response {
+    front.usage.answer(request).await
 }
 
 async fn dashboard(State(front): State<Front>, uri: Uri) -> Response {

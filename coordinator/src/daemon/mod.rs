@@ -15,6 +15,7 @@ mod retention;
 mod seeds;
 mod signed;
 mod supplies;
+mod usage_page;
 
 pub(crate) use kept::{private_dir, write_private};
 

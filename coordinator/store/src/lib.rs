@@ -10,6 +10,7 @@ mod reads;
 mod restored;
 mod retention;
 mod schema;
+mod usage;
 mod writer;
 
 pub use documents::{Document, DocumentConflict};
@@ -18,6 +19,7 @@ pub use error::StoreError;
 pub use listing::{Cursor, RunFilter};
 pub use reads::{ApplicationRecord, JobRunRecord, StoredDocument};
 pub use restored::{ObjectsRestored, Unfinished, prepare_restored};
+pub use usage::AccountedRun;
 
 use hearth_types::Epoch;
 use sqlx::SqlitePool;

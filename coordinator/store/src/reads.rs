@@ -180,7 +180,11 @@ async fn token_uses(
     rows.iter().map(read).collect()
 }
 
-fn parse<T: DeserializeOwned>(what: &'static str, row: &SqliteRow, column: usize) -> Result<T, StoreError> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    what: &'static str,
+    row: &SqliteRow,
+    column: usize,
+) -> Result<T, StoreError> {
     let text: &str = row.try_get(column).map_err(StoreError::sql("reading a row"))?;
     serde_json::from_str(text).map_err(StoreError::row(what))
 }

@@ -32,7 +32,7 @@ impl Store {
     }
 }
 
-fn ended_run(row: &SqliteRow) -> Result<EndedRun, StoreError> {
+pub(crate) fn ended_run(row: &SqliteRow) -> Result<EndedRun, StoreError> {
     let reading = "reading an ended job run";
     let text = |column: usize| row.try_get::<String, usize>(column).map_err(StoreError::sql(reading));
     let id = |name: String| serde_json::from_value::<JobRunId>(Value::String(name));

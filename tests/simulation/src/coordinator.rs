@@ -439,7 +439,7 @@ fn release_at_stop(world: &mut World, changes: &mut [Change], at: Timestamp) {
         if let Change::Worker(worker) = change
             && let WorkerState::Stopping { .. } = worker.state
         {
-            worker.state = WorkerState::Ended { at };
+            worker.state = WorkerState::Ended { at, ran: None };
             world.apply(change);
         }
     }

@@ -111,7 +111,7 @@ impl Turn<'_> {
 
     pub(super) fn worker_ended(&mut self, mut worker: Worker, exit: &Exit) {
         let was_told = matches!(worker.state, WorkerState::Stopping { .. });
-        worker.state = WorkerState::Ended { at: self.now };
+        worker.state = WorkerState::Ended { at: self.now, ran: exit.ran };
         self.put_worker(worker.clone());
         self.effects.push(Effect::Forget { agent: worker.agent.clone(), worker: worker.id.clone() });
         match &worker.role {
@@ -178,7 +178,7 @@ impl Turn<'_> {
                 // A driver that we ended cannot claim a success, whatever its exit code.
                 let (outcome, details, cause) = match &run.given_up {
                     Some(why) => {
-                        let failure = Failure::told(why.clone(), FailureCause::ExecutorsFailed);
+                        let failure = Failure::told(why.clone(), FailureCause::NotStarted);
                         (Outcome::Failed, failure.sentence, Some(failure.cause))
                     }
                     None => outcomes::of_driver(exit, worker, &run.spec),
