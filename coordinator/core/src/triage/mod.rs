@@ -349,5 +349,7 @@ pub(crate) mod tests {
                     exceeded its memory limit of 2048 MiB and was killed.";
         assert_eq!(Failure::told(last.to_owned(), Cause::ExitCode).cause, Cause::ExecutorMemoryLimit);
         assert_eq!(Failure::told("Job failed, x.".to_owned(), Cause::HostLost).cause, Cause::HostLost);
+        let early = "Job failed, 3 executors failed, which is the limit for 1 wanted. The last one: x.";
+        assert_eq!(Failure::told(early.to_owned(), Cause::NotStarted).cause, Cause::ExecutorsFailed);
     }
 }
