@@ -66,6 +66,10 @@ class Lab:
         return ":".join([str(self.jars / "hearth-launcher.jar"), str(self.jars / "hearth-spark.jar"),
                          str(self.spark_home / "jars/*")])
 
+    def environment(self):
+        """What a worker's environment has for its engine."""
+        return {"SPARK_HOME": str(self.spark_home)}
+
     def train(self):
         """Makes the class-data archives as the agent does, once for a bundle. Returns their paths by role."""
         directory = self.root / "archives"
@@ -98,8 +102,7 @@ class Worker:
         self._listen()
         env = {
             "PATH": os.environ["PATH"], "HOME": str(self.dir / "work"), "TMPDIR": str(self.dir / "tmp"),
-            "LANG": "C.UTF-8", "SPARK_HOME": str(lab.spark_home), "HEARTH_CONTROL": "../run/control.sock",
-            "HEARTH_WORKER_ID": name,
+            "LANG": "C.UTF-8", "HEARTH_CONTROL": "../run/control.sock", "HEARTH_WORKER_ID": name, **lab.environment(),
         }
         command = [lab.java, f"-Xmx{heap}", *MODULE_OPTIONS, f"-Djava.io.tmpdir={self.dir / 'tmp'}", *lab.flags,
                    *java_opts, "-cp", ":".join([*class_path, lab.class_path()]), "io.hearth.launcher.Main"]

@@ -16,9 +16,10 @@ public interface Engine {
     /**
      * Runs the job and returns when it is over and its resources are given back. The environment and the system
      * properties of the order are already in place. A job that calls {@link System#exit} itself never returns: its
-     * exit status is then the process's, and no {@link Report.Finished} is sent.
+     * exit status is then the process's, and no {@link Report.Finished} is sent. What it throws ends the job
+     * as a failure.
      */
-    Outcome run(Order.Run order);
+    Outcome run(Order.Run order) throws Exception;
 
     /** Makes {@link #run} return soon, called from another thread when the job is cancelled. May do nothing. */
     void cancel();

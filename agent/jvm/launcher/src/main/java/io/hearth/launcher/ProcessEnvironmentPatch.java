@@ -14,11 +14,11 @@ import java.util.Map;
  * instead, unchanged. Spark always looks; for user code that does not, whoever starts a JVM for a known job passes the
  * variables to {@code exec} as well.
  */
-final class ProcessEnvironmentPatch {
+public final class ProcessEnvironmentPatch {
     private ProcessEnvironmentPatch() {}
 
     /** Sets every variable of {@code variables}; the others stay. Fails if the JDK's packages are not opened. */
-    static void merge(Map<String, String> variables) throws ReflectiveOperationException {
+    public static void merge(Map<String, String> variables) throws ReflectiveOperationException {
         Field environment = Class.forName("java.lang.ProcessEnvironment").getDeclaredField("theUnmodifiableEnvironment");
         environment.setAccessible(true);
         Object unmodifiable = environment.get(null);
