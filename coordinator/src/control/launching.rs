@@ -21,6 +21,9 @@ const UI_ADDRESS: &str = "SPARK_LOCAL_IP";
 /// them. Hadoop looks such a name up in its own process's environment each time it reads the setting.
 const SERVICE_OF_THIS_HOST: &str = "${env.HEARTH_SERVICE}";
 
+/// The way to files that Spark takes for streaming checkpoints, under the schemes that Hadoop's own does not know.
+const FILES: &str = "org.apache.spark.hearth.ObjectFiles";
+
 /// Settings of this cluster, ranked with the release's defaults.
 fn site_defaults(region: &str) -> BTreeMap<String, String> {
     let s3a = "org.apache.hadoop.fs.s3a.S3AFileSystem";
@@ -28,7 +31,8 @@ fn site_defaults(region: &str) -> BTreeMap<String, String> {
         ("spark.hadoop.fs.s3.impl", s3a),
         ("spark.hadoop.fs.s3n.impl", s3a),
         ("spark.hadoop.fs.s3a.impl", s3a),
-        ("spark.hadoop.fs.AbstractFileSystem.s3.impl", "org.apache.hadoop.fs.s3a.S3A"),
+        ("spark.hadoop.fs.AbstractFileSystem.s3.impl", FILES),
+        ("spark.hadoop.fs.AbstractFileSystem.s3n.impl", FILES),
         ("spark.hadoop.fs.s3a.endpoint", SERVICE_OF_THIS_HOST),
         ("spark.hadoop.fs.s3a.endpoint.region", region),
         ("spark.hadoop.fs.s3a.path.style.access", "true"),
