@@ -298,6 +298,9 @@ class Jobs:
     # The smallest workers there are, one executor: as quick as a cold job gets.
     SMALL = {"spark.driver.cores": "1", "spark.driver.memory": "1g", "spark.executor.cores": "1",
              "spark.executor.memory": "1g", "spark.executor.instances": "1", "spark.dynamicAllocation.enabled": "false"}
+    # The driver and nothing else: for jobs without tasks.
+    ALONE = {"spark.dynamicAllocation.enabled": "true", "spark.executor.instances": None,
+             "spark.dynamicAllocation.initialExecutors": "0", "spark.dynamicAllocation.minExecutors": "0"}
 
     def __init__(self, emr, s3, application, role, bucket):
         self.emr, self.s3, self.application, self.role, self.bucket = emr, s3, application, role, bucket

@@ -11,10 +11,7 @@ import textwrap
 
 import pytest
 from endurance import watch
-from lab import JOB_DEADLINE, make_jar, wait_for
-
-ALONE = {"spark.dynamicAllocation.enabled": "true", "spark.executor.instances": None,
-         "spark.dynamicAllocation.initialExecutors": "0", "spark.dynamicAllocation.minExecutors": "0"}
+from lab import JOB_DEADLINE, Jobs, make_jar, wait_for
 
 FAILING = """
     package app;
@@ -62,17 +59,17 @@ def test_each_failure_has_its_cause_and_says_what_to_change(jobs, hearth, nobody
     jar = jobs.put("failing.jar", make_jar(tmp_path, "failing", "app/Failing.java", FAILING, "."))
 
     def failing(how, main="app.Failing"):
-        return jobs.start(jar, how, parameters=f"--class {main}", conf=ALONE, name=how)
+        return jobs.start(jar, how, parameters=f"--class {main}", conf=Jobs.ALONE, name=how)
     expected = {}
     for name, program, cause, parts in PROGRAMS:
-        expected[jobs.start(jobs.put(f"{name}.py", textwrap.dedent(program)), conf=ALONE)] = cause, parts
+        expected[jobs.start(jobs.put(f"{name}.py", textwrap.dedent(program)), conf=Jobs.ALONE)] = cause, parts
     expected[failing("heap")] = "DRIVER_HEAP", ["1024 MiB", "Increase spark.driver.memory,"]
     expected[failing("code")] = "EXIT_CODE", ["exit code 3"]
     expected[failing("class", "app.Missing")] = "CLASS_NOT_FOUND", ["app.Missing", "--jars"]
     absent = f"s3://{jobs.bucket}/given/absent.py"
-    expected[jobs.start(absent, conf=ALONE)] = "FILE_NOT_FOUND", [absent, "entry point"]
+    expected[jobs.start(absent, conf=Jobs.ALONE)] = "FILE_NOT_FOUND", [absent, "entry point"]
     forbidden = jobs.put("forbidden-entry.py", "print('never read')")
-    expected[jobs.start(forbidden, conf=ALONE, role=nobody)] = "ACCESS_DENIED", [forbidden, nobody]
+    expected[jobs.start(forbidden, conf=Jobs.ALONE, role=nobody)] = "ACCESS_DENIED", [forbidden, nobody]
     killed, lost = failing("killed"), failing("lost")
     expected[killed] = "KILLED", ["signal 9"]
     expected[lost] = "HOST_LOST", ["lost"]
