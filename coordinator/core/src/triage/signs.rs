@@ -231,7 +231,7 @@ mod tests {
             "ValueError: could not convert string to float: 'x'",
             "org.apache.spark.sql.AnalysisException: Table or view not found: sales",
             "PermissionError: [Errno 13] Permission denied: '/etc/shadow'",
-            "java.nio.file.AccessDeniedException: /root/x",
+            "java.nio.file.AccessDeniedException: /srv/x",
             "",
         ] {
             assert_eq!(read(words), None, "{words}");
