@@ -195,7 +195,7 @@ async fn a_job_run_whose_role_is_gone_fails_and_its_host_stays_in_contact() {
     let (state, details) = cluster.end_of(&job).await;
     assert_eq!(state, "FAILED");
     let reason = "The role arn:aws:iam::000000000000:role/hearth-job cannot be found";
-    assert!(details.contains("could not be started") && details.contains(reason), "{details}");
+    assert!(details.contains("credentials cannot be made") && details.contains(reason), "{details}");
     stream.settled().await;
     assert_eq!(cluster.world().booked(&host.id).cpu_millis, 0);
 }

@@ -561,7 +561,7 @@ fn a_streaming_job_run_that_fails_for_ever_remembers_its_latest_attempts_alone()
     assert_eq!((run.failed_attempts.len(), run.remembered_attempts()), (50, 10..=60));
     let told: Vec<String> = timeline(&cluster.world, run, &[]).into_iter().map(|event| event.what).collect();
     assert_eq!(told[1], "9 attempts had failed");
-    assert!(told[2].starts_with("attempt 10 failed: "), "{told:?}");
+    assert!(told[2].starts_with("attempt 10 failed (EXIT_CODE): "), "{told:?}");
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(crate) fn of_driver(exit: &Exit, driver: &Worker, spec: &RunSpec) -> Failure
         return of(Cause::DriverMemoryLimit, sentence);
     }
     if !exit.launch_error.is_empty() {
-        return not_started(&exit.launch_error, spec);
+        return not_started(&exit.launch_error);
     }
     let words = format!("{}: {}", exit.error_class, exit.error_message);
     if let Some(sign) = signs::read(&words) {
@@ -61,13 +61,12 @@ pub(crate) fn of_driver(exit: &Exit, driver: &Worker, spec: &RunSpec) -> Failure
     unrecognised(exit)
 }
 
-fn not_started(why: &str, spec: &RunSpec) -> Failure {
+fn not_started(why: &str) -> Failure {
     let cause = signs::read(why).map_or(Cause::NotStarted, |sign| sign.cause);
+    let why = why.trim_end_matches('.');
     let sentence = match cause {
         Cause::RoleUnusable => format!(
-            "Job failed, its runtime role {} cannot be assumed: {why}. \
-             See that it exists and that its trust policy allows emr-serverless.amazonaws.com.",
-            spec.role_arn
+            "Job failed, {why}. See that its runtime role exists and that the trust policy of it allows emr-serverless.amazonaws.com."
         ),
         _ => format!("Job failed, the driver could not be started: {why}."),
     };
@@ -261,9 +260,9 @@ pub(crate) mod tests {
                 "memory limit of 2048 MiB and was killed. Increase spark.driver.memory",
             ),
             (
-                Exit { launch_error: "its credentials cannot be made: role r is gone".to_owned(), ..exit() },
+                Exit { launch_error: "its credentials cannot be made: role r is gone.".to_owned(), ..exit() },
                 Cause::RoleUnusable,
-                "runtime role arn:aws:iam::000000000000:role/r cannot be assumed",
+                "cannot be made: role r is gone. See that its runtime role exists",
             ),
             (Exit { launch_error: "no java".to_owned(), ..exit() }, Cause::NotStarted, "started: no java."),
             (Exit { signal: Some(11), ..exit() }, Cause::Crash, "crashed with signal 11"),
