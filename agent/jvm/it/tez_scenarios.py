@@ -1,8 +1,9 @@
 """Stories that launcher and Tez module must live through, with real JVMs and an agent in miniature.
 
-    python3 it/tez_scenarios.py --bundle DIR [--root DIR] [NAME …]
+    mvn -q package && python3 it/tez_scenarios.py [--root DIR] [NAME …]
 
-DIR is an unpacked Hive release: `lib` (Hive, Tez and Hadoop), `hive` and `tez` (what driver and Tez do not share).
+The engines come as jars through Maven (`it/hive/pom.xml`, 190 MB once), unless `--bundle` names a directory that has
+`lib` (Hive, Tez and Hadoop), `hive` and `tez` (what driver and Tez do not share), and `examples` (Tez's).
 Without names every scenario runs; `--list` names them.
 """
 
@@ -22,7 +23,8 @@ from fake_agent import Lab, Worker
 HERE = Path(__file__).parent
 SCENARIOS = {}
 HOST = "127.0.0.1"
-EXAMPLES = "org.apache.tez:tez-examples:0.10.5"
+# The jobs of the scenario that runs; what it leaves of them when it fails is ended.
+JOBS = []
 
 
 def scenario(function):
@@ -48,12 +50,8 @@ class TezLab(Lab):
 
     @property
     def examples(self):
-        """Tez's own example programs, which no release has."""
-        target = self.root / "examples"
-        if not target.exists():
-            subprocess.run(["mvn", "-q", "-B", "org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy",
-                            f"-Dartifact={EXAMPLES}", f"-DoutputDirectory={target}"], check=True, cwd=HERE, timeout=600)
-        return next(target.glob("*.jar"))
+        """Tez's own example programs."""
+        return next((self.bundle / "examples").glob("*.jar"))
 
     def environment(self):
         return {}
@@ -97,6 +95,7 @@ class Job:
         driver_type = {"tez-main": TezLab, "hive-driver": LocalLab if "tez.local.mode" in dict(conf) else HiveLab}[kind]
         driver_lab = driver_type(lab.bundle, lab.jars, root, java=lab.java, flags=lab.flags)
         root.mkdir(parents=True)
+        JOBS.append(self)
         self.lock = threading.RLock()
         self.secret = uuid.uuid4().hex
         self.tasks = {}
@@ -167,7 +166,7 @@ class Job:
         self.tasks[task] = worker
         self.driver.send({"type": "executor_launched", "id": task, "host": HOST})
 
-    def wait(self, seconds=180):
+    def wait(self, seconds=300):
         try:
             assert self.driver.exited.wait(seconds), f"driver still runs after {seconds} s, see {self.driver.dir}"
             deadline = time.time() + 20
@@ -176,6 +175,13 @@ class Job:
         finally:
             self.stop()
         return self.driver.exit_code
+
+    def until(self, condition, what, seconds=300):
+        deadline = time.time() + seconds
+        while not condition():
+            assert time.time() < deadline, f"not within {seconds} s: {what}; see {self.driver.dir}"
+            assert not self.driver.exited.is_set(), f"driver ended before: {what}; see {self.driver.dir}"
+            time.sleep(0.02)
 
     def stop(self):
         for worker in [self.driver, *self.tasks.values()]:
@@ -249,6 +255,7 @@ def group_by(lab):
     """Rows go in, are grouped and ordered, and come out as text with tabs between the columns."""
     job = hive(lab, "group_by", WALK_THROUGH)
     assert job.wait() == 0, job.driver.log()
+    assert (job.driver.dir / "logs/hive.log").stat().st_size > 0
     assert job.driver.log("stdout").splitlines() == ["3\t3", "2\t2", "1\t1"], job.driver.log("stdout")
     return f"{len(job.tasks)} task workers"
 
@@ -271,12 +278,14 @@ from orders o left join customers c on o.customer = c.name order by o.id;
 def join(lab):
     """A shuffle join with a group-by, a map join with a window: the answers are those of Tez's local mode."""
     job = hive(lab, "join", JOIN)
-    assert job.wait(300) == 0, job.driver.log()
+    assert job.wait() == 0, job.driver.log()
     local = hive(lab, "join_local", JOIN, conf={"tez.local.mode": "true", "fs.defaultFS": "file:///"})
-    assert local.wait(300) == 0, local.driver.log()
+    assert local.wait() == 0, local.driver.log()
     assert job.tasks and not local.tasks
-    assert job.driver.log("stdout") == local.driver.log("stdout"), job.driver.log("stdout")
-    assert job.driver.log("stdout").splitlines()[:2] == ["at\t3\t41.75\tcem", "be\t1\t20.25\tbob"]
+    # Tez itself speaks on standard output where its tasks run.
+    rows, expected = ([line for line in ran.driver.log("stdout").splitlines() if "\t" in line] for ran in (job, local))
+    assert rows == expected and len(rows) == 7, rows
+    assert rows[:2] == ["at\t3\t41.75\tcem", "be\t1\t20.25\tbob"]
     return f"{len(job.tasks)} task workers"
 
 
@@ -290,17 +299,54 @@ def bad_query(lab):
     return told["error_message"]
 
 
+ROWS = ["at\t3\t41.75\tcem", "be\t1\t20.25\tbob", "1\tat\t2", "2\tbe\t1", "3\tat\t1", "4\tat\t3", "5\tNULL\t1"]
+
+
+@scenario
+def task_killed(lab):
+    """A task worker that is killed at work is replaced, what it made is made again, and the answer is right."""
+    job = hive(lab, "task_killed", JOIN)
+    job.until(lambda: any("Starting to run" in task.log("stdout") for task in list(job.tasks.values())), "a task at work")
+    victim = next(task for task in job.tasks.values() if "Starting to run" in task.log("stdout"))
+    victim.kill(signal.SIGKILL)
+    assert job.wait() == 0, job.driver.log()
+    assert job.driver.log("stdout").splitlines() == ROWS, job.driver.log("stdout")
+    assert victim.exit_code == 137 and len(job.tasks) > 1
+    return f"{victim.name} was killed, {len(job.tasks)} task workers in all"
+
+
+@scenario
+def master_killed(lab):
+    """Hive runs a query again whose application master has died, on a new one."""
+    job = hive(lab, "master_killed", JOIN)
+    job.until(lambda: any("Starting to run" in task.log("stdout") for task in list(job.tasks.values())), "a task at work")
+    [master] = subprocess.run(["pgrep", "-P", str(job.driver.process.pid)], capture_output=True, text=True).stdout.split()
+    subprocess.run(["kill", "-9", master], check=True)
+    assert job.wait() == 0, job.driver.log()
+    assert job.driver.log("stdout").splitlines() == ROWS, job.driver.log("stdout")
+    assert job.registrations == 2, job.registrations
+    return f"{len(job.tasks)} task workers for two masters"
+
+
+def fetched_bundle():
+    """The engines' jars, fetched by Maven unless they are there."""
+    bundle = HERE / "hive/target/bundle"
+    if not (bundle / "examples").exists():
+        subprocess.run(["mvn", "-q", "-B", "package"], check=True, cwd=HERE / "hive", timeout=1800)
+    return bundle
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
-    parser.add_argument("--bundle", required=True)
+    parser.add_argument("--bundle")
     parser.add_argument("--root", default="/tmp/hearth-tez-it")
     parser.add_argument("--list", action="store_true")
     options = parser.parse_args()
     if options.list:
         print("\n".join(f"{name}: {function.__doc__}" for name, function in SCENARIOS.items()))
         return 0
-    lab = TezLab.from_build(options.bundle, HERE.parent, options.root)
+    lab = TezLab.from_build(options.bundle or fetched_bundle(), HERE.parent, options.root)
     failed = 0
     for name in options.names or SCENARIOS:
         began = time.time()
@@ -311,6 +357,9 @@ def main():
             failed += 1
             print(f"FAIL {name} ({time.time() - began:.1f} s)", flush=True)
             traceback.print_exc()
+        finally:
+            while JOBS:
+                JOBS.pop().stop()
     return 1 if failed else 0
 
 

@@ -11,6 +11,8 @@ import io.hearth.launcher.Outcome;
  * {@code -i} an init file and {@code -f} the query file, both by URI.
  */
 public final class HiveEngine implements Engine {
+    private static final String LOGGING = "log4j2.configurationFile";
+
     private volatile HiveJob job;
 
     @Override
@@ -20,10 +22,10 @@ public final class HiveEngine implements Engine {
 
     @Override
     public Outcome run(Order.Run order) throws Exception {
-        // Hive's own configuration of its logging, before any class of its that may log is loaded.
-        System.setProperty("log4j2.configurationFile", System.getProperty("log4j2.configurationFile", "hive-log4j2.properties"));
-        System.setProperty("hive.log.dir", System.getProperty("hearth.logs"));
-        System.setProperty("hive.log.file", "hive.log");
+        // Before any class of Hive's that may log is loaded. A job's own configuration comes as a JVM option and wins.
+        if (System.getProperty(LOGGING) == null) {
+            System.setProperty(LOGGING, "hearth-hive-log4j2.properties");
+        }
         job = new HiveJob(Options.parse(order.args()), order.secret());
         return job.run();
     }
