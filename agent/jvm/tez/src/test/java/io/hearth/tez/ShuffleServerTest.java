@@ -100,7 +100,10 @@ class ShuffleServerTest {
 
     @Test
     void aPathOutOfTheOutputsIsRefused() throws IOException {
-        Files.createDirectories(outputs.resolve("secret"));
+        Path secret = Files.createDirectories(outputs.resolve("secret"));
+        for (String file : new String[] {"file.out", "file.out.index"}) {
+            Files.copy(outputs.resolve("dag_1/output/attempt_a").resolve(file), secret.resolve(file));
+        }
         assertEquals(404, ask("job=job_1_0001&dag=1&reduce=0&map=../../secret", KEY).getResponseCode());
     }
 
