@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+import traceback
 import uuid
 from pathlib import Path
 
@@ -214,6 +215,41 @@ class Worker:
         return next((m for m in reversed(self.reports) if m["type"] == kind), None)
 
 
+def wait(driver, others, seconds):
+    """The driver's exit code; the job's other workers have ended, too."""
+    assert driver.exited.wait(seconds), f"driver still runs after {seconds} s, see {driver.dir}"
+    deadline = time.time() + 20
+    for other in others:
+        assert other.exited.wait(max(0.1, deadline - time.time())), f"{other.name} still runs"
+    return driver.exit_code
+
+
+def until(driver, condition, what, seconds):
+    """Waits for a condition while the driver runs."""
+    deadline = time.time() + seconds
+    while not condition():
+        assert time.time() < deadline, f"not within {seconds} s: {what}; see {driver.dir}"
+        assert not driver.exited.is_set(), f"driver ended before: {what}; see {driver.dir}"
+        time.sleep(0.02)
+
+
+def tell(scenarios, names, lab, clean=lambda: None):
+    """Runs those scenarios, all without names, and says how each went. 1 if one failed, as an exit code."""
+    failed = 0
+    for name in names or scenarios:
+        began = time.time()
+        try:
+            result = scenarios[name](lab)
+            print(f"ok   {name} ({time.time() - began:.1f} s)\n    {result}", flush=True)
+        except Exception:
+            failed += 1
+            print(f"FAIL {name} ({time.time() - began:.1f} s)", flush=True)
+            traceback.print_exc()
+        finally:
+            clean()
+    return 1 if failed else 0
+
+
 class Job:
     """A driver and the executors it asks for."""
 
@@ -303,18 +339,10 @@ class Job:
         self.driver.send({"type": "executor_launched", "id": executor_id, "host": "127.0.0.1"})
 
     def wait(self, seconds=120):
-        assert self.driver.exited.wait(seconds), f"driver still runs after {seconds} s, see {self.driver.dir}"
-        deadline = time.time() + 20
-        for executor in self.executors.values():
-            assert executor.exited.wait(max(0.1, deadline - time.time())), f"{executor.name} still runs"
-        return self.driver.exit_code
+        return wait(self.driver, self.executors.values(), seconds)
 
     def until(self, condition, what, seconds=60):
-        deadline = time.time() + seconds
-        while not condition():
-            assert time.time() < deadline, f"not within {seconds} s: {what}; see {self.driver.dir}"
-            assert not self.driver.exited.is_set(), f"driver ended before: {what}; see {self.driver.dir}"
-            time.sleep(0.02)
+        until(self.driver, condition, what, seconds)
 
     def stop(self):
         for worker in [self.driver, *self.executors.values()]:

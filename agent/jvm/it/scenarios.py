@@ -12,10 +12,9 @@ import sys
 import tarfile
 import time
 import signal
-import traceback
 from pathlib import Path
 
-from fake_agent import Job, Lab
+from fake_agent import Job, Lab, tell
 
 SCENARIOS = {}
 
@@ -456,17 +455,7 @@ def main():
         print("\n".join(f"{name}: {function.__doc__}" for name, function in SCENARIOS.items()))
         return 0
     lab = Lab.from_build(options.spark_home, Path(__file__).parent.parent, options.root, flags=options.flag)
-    failed = 0
-    for name in options.names or SCENARIOS:
-        began = time.time()
-        try:
-            result = SCENARIOS[name](lab)
-            print(f"ok   {name} ({time.time() - began:.1f} s)\n    {result}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {name} ({time.time() - began:.1f} s)", flush=True)
-            traceback.print_exc()
-    return 1 if failed else 0
+    return tell(SCENARIOS, options.names, lab)
 
 
 if __name__ == "__main__":

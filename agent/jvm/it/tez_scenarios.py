@@ -13,12 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-import traceback
 import uuid
 from pathlib import Path
 
-from fake_agent import Lab, Worker
+from fake_agent import Lab, Worker, tell, until, wait
 
 HERE = Path(__file__).parent
 SCENARIOS = {}
@@ -168,20 +166,12 @@ class Job:
 
     def wait(self, seconds=600):
         try:
-            assert self.driver.exited.wait(seconds), f"driver still runs after {seconds} s, see {self.driver.dir}"
-            deadline = time.time() + 20
-            for task in self.tasks.values():
-                assert task.exited.wait(max(0.1, deadline - time.time())), f"{task.name} still runs"
+            return wait(self.driver, self.tasks.values(), seconds)
         finally:
             self.stop()
-        return self.driver.exit_code
 
     def until(self, condition, what, seconds=600):
-        deadline = time.time() + seconds
-        while not condition():
-            assert time.time() < deadline, f"not within {seconds} s: {what}; see {self.driver.dir}"
-            assert not self.driver.exited.is_set(), f"driver ended before: {what}; see {self.driver.dir}"
-            time.sleep(0.02)
+        until(self.driver, condition, what, seconds)
 
     def stop(self):
         for worker in [self.driver, *self.tasks.values()]:
@@ -334,20 +324,11 @@ def main():
         print("\n".join(f"{name}: {function.__doc__}" for name, function in SCENARIOS.items()))
         return 0
     lab = TezLab.from_build(options.bundle or fetched_bundle(), HERE.parent, options.root)
-    failed = 0
-    for name in options.names or SCENARIOS:
-        began = time.time()
-        try:
-            result = SCENARIOS[name](lab)
-            print(f"ok   {name} ({time.time() - began:.1f} s)\n    {result}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {name} ({time.time() - began:.1f} s)", flush=True)
-            traceback.print_exc()
-        finally:
-            while JOBS:
-                JOBS.pop().stop()
-    return 1 if failed else 0
+
+    def clean():
+        while JOBS:
+            JOBS.pop().stop()
+    return tell(SCENARIOS, options.names, lab, clean)
 
 
 if __name__ == "__main__":

@@ -516,20 +516,25 @@ fn an_attempt_that_failed_at_once_is_followed_after_a_pause_that_survives_a_rest
     assert_eq!(driver(&cluster).launch.attempt, 3);
 }
 
+/// Run `r` fails once an hour; the attempts are those that follow.
+fn fail_each_hour(cluster: &mut Cluster, attempts: std::ops::RangeInclusive<u32>) {
+    for attempt in attempts {
+        cluster.pass(3_600_000);
+        let failed = driver(cluster);
+        end(cluster, &failed, fails());
+        assert_eq!(cluster.run("r").launch.attempt, attempt);
+        cluster.schedule();
+        cluster.flow();
+    }
+}
+
 #[test]
 fn a_streaming_job_run_is_tried_again_unless_too_many_attempts_failed_within_an_hour() {
     let mut streaming = spec(1, 0, 1, 1);
     streaming.retries = Retries::FailuresPerHour(2);
     let mut cluster = running(streaming);
     // One failure in an hour is borne for ever.
-    for attempt in 2..=6 {
-        cluster.pass(3_600_000);
-        let failed = driver(&cluster);
-        end(&mut cluster, &failed, fails());
-        assert_eq!(cluster.run("r").launch.attempt, attempt);
-        cluster.schedule();
-        cluster.flow();
-    }
+    fail_each_hour(&mut cluster, 2..=6);
     cluster.pass(3_599_999);
     let failed = driver(&cluster);
     end(&mut cluster, &failed, fails());
@@ -549,14 +554,7 @@ fn a_streaming_job_run_that_fails_for_ever_remembers_its_latest_attempts_alone()
     streaming.retries = Retries::FailuresPerHour(2);
     let mut cluster = running(streaming);
     assert_eq!(cluster.run("r").remembered_attempts(), 1..=1);
-    for attempt in 2..=60 {
-        cluster.pass(3_600_000);
-        let failed = driver(&cluster);
-        end(&mut cluster, &failed, fails());
-        assert_eq!(cluster.run("r").launch.attempt, attempt);
-        cluster.schedule();
-        cluster.flow();
-    }
+    fail_each_hour(&mut cluster, 2..=60);
     let run = cluster.run("r");
     assert_eq!((run.failed_attempts.len(), run.remembered_attempts()), (50, 10..=60));
     let told: Vec<String> = timeline(&cluster.world, run, &[]).into_iter().map(|event| event.what).collect();
